@@ -1,0 +1,94 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One set of rules for every target: nothing implicit, nothing tolerated.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+/// For targets that read bytes they do not own: every unsafe step is marked where it is taken.
+let strict: [SwiftSetting] = settings + [.strictMemorySafety()]
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let swiftProtobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+
+let package = Package(
+    name: "martlet",
+    products: [
+        .executable(name: "martlet", targets: ["martlet"]),
+        .library(name: "RaftCore", targets: ["RaftCore"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio.git", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-protobuf.git", exact: "1.39.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log.git", exact: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams.git", exact: "6.2.2"),
+    ],
+    targets: [
+        // Pure: no threads, no clock, no files.
+        .target(name: "RaftCore", swiftSettings: settings),
+        .target(name: "CByteCodec", cSettings: [.unsafeFlags(["-O2"])]),
+        .target(name: "ByteCodec", dependencies: ["CByteCodec"], swiftSettings: strict),
+        .target(name: "Platform", swiftSettings: settings),
+        .target(name: "StorageEngine", swiftSettings: strict),
+        .target(name: "MVCC", dependencies: ["StorageEngine", "ByteCodec"], swiftSettings: settings),
+
+        // The seams' real sides.
+        .target(name: "PlatformPOSIX", dependencies: ["Platform"], swiftSettings: settings),
+        .target(name: "PlatformSimulation", dependencies: ["Platform"], swiftSettings: settings),
+        .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .target(name: "LMDBEngine", dependencies: ["StorageEngine", "CLMDB"], swiftSettings: settings),
+        .target(name: "WriteAheadLog", dependencies: ["ByteCodec", "Platform"], swiftSettings: strict),
+        .target(name: "PeerTransport", dependencies: ["RaftCore", "ByteCodec"], swiftSettings: settings),
+        .target(
+            name: "PeerTransportNIO", dependencies: ["PeerTransport", "RaftCore", "ByteCodec", "Platform", nioCore, nioPosix],
+            swiftSettings: settings),
+
+        // The replica and the world it can be played in.
+        .target(
+            name: "Raft", dependencies: ["RaftCore", "WriteAheadLog", "PeerTransport", "Platform", "ByteCodec"],
+            swiftSettings: settings),
+        .target(
+            name: "Replica",
+            dependencies: ["Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "PeerTransport"],
+            swiftSettings: settings),
+        .target(
+            name: "RaftSimulation",
+            dependencies: [
+                "Replica", "Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "PlatformSimulation",
+                "PeerTransport", "WriteAheadLog", "ByteCodec",
+            ], swiftSettings: settings),
+
+        // The front door.
+        .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "HTTP2", dependencies: ["CNghttp2", "CZlib", nioCore, nioPosix], swiftSettings: settings),
+        .target(name: "EtcdAPI", dependencies: ["ByteCodec", swiftProtobuf], swiftSettings: settings),
+        .target(
+            name: "MartletServer",
+            dependencies: [
+                "Replica", "Raft", "RaftCore", "MVCC", "StorageEngine", "EtcdAPI", "HTTP2", "PeerTransport",
+                "PeerTransportNIO", "Platform", "PlatformPOSIX", "LMDBEngine", "ByteCodec", "WriteAheadLog",
+                nioCore, nioPosix, nioHTTP1, logging, yams, swiftProtobuf,
+            ], swiftSettings: settings),
+        .target(
+            name: "MartletClient", dependencies: ["EtcdAPI", "HTTP2", nioCore, nioPosix, swiftProtobuf],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "martlet-simulate", dependencies: ["RaftSimulation"], swiftSettings: settings),
+        .executableTarget(
+            name: "martlet", dependencies: ["MartletServer", "MartletClient", "EtcdAPI", argumentParser, logging, swiftProtobuf],
+            swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,80 @@
+internal import ByteCodec
+internal import StorageEngine
+
+/// The name of a small value that another part of the replica keeps in the table `meta`, beside the data and in the
+/// same batches: the configuration, members, alarms.
+package struct MetaName: Hashable, Sendable, ExpressibleByStringLiteral {
+    package var bytes: [UInt8]
+
+    package init(bytes: [UInt8]) { self.bytes = bytes }
+    package init(stringLiteral text: String) { bytes = Array(text.utf8) }
+
+    /// Names of others begin with one; zero is the state's own.
+    private static let marker: UInt8 = 1
+
+    /// The value's key in the table, for whoever fills an engine row by row.
+    package var rowKey: [UInt8] { [Self.marker] + bytes }
+
+    static func rows(_ prefix: MetaName, cursor: LayeredCursor) -> [(name: MetaName, value: [UInt8])] {
+        var found: [(name: MetaName, value: [UInt8])] = []
+        let start = prefix.rowKey
+        var more = unsafe withBytes(start) { unsafe cursor.seek($0) }
+        while more, unsafe cursor.key.starts(with: start) {
+            unsafe found.append((MetaName(bytes: Array(cursor.key.dropFirst())), Array(cursor.value)))
+            more = cursor.next()
+        }
+        return found
+    }
+}
+
+/// The one row of the table `meta` that is the state's own: where it stands. It is written when a layer is frozen, so
+/// that it is in the same engine batch as the data that it speaks of.
+struct StateRow: Equatable {
+    var applied = LogPosition.zero
+    var revision = Revision.first
+    /// What a Compact command asked for last: nothing older can be read.
+    var compactRevision = Revision.neverCompacted
+    /// Up to where rows have been removed.
+    var finishedCompactRevision = Revision.neverCompacted
+
+    static let rowKey: [UInt8] = [0]
+    /// The version of all of the state's tables. Raised when a member of an older version could not read them.
+    static let formatVersion: UInt8 = 1
+    private static let bytes = 1 + 5 * 8 + 4
+
+    func encode() -> [UInt8] {
+        var writer = ByteWriter(reservingCapacity: Self.bytes)
+        writer.write(Self.formatVersion)
+        writer.write(applied.index)
+        writer.write(applied.term)
+        for number in [revision, compactRevision, finishedCompactRevision] {
+            writer.write(UInt64(bitPattern: number.rawValue))
+        }
+        writer.write(CRC32C.checksum(writer.bytes))
+        return writer.finish()
+    }
+
+    init() {}
+
+    init(decoding bytes: [UInt8]) throws(StateError) {
+        guard let format = bytes.first else { throw .corrupt("meta: the state's row is empty") }
+        guard format == Self.formatVersion else { throw .unknownFormat(format) }
+        guard bytes.count == Self.bytes else { throw .corrupt("meta: the state's row has \(bytes.count) bytes") }
+        try unsafe withBytes(bytes) { raw throws(StateError) in
+            func number(_ place: Int) -> UInt64 {
+                unsafe UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 1 + 8 * place, as: UInt64.self))
+            }
+            let sum = unsafe UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: 41, as: UInt32.self))
+            guard unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: raw[..<41])) == sum else {
+                throw .corrupt("meta: the checksum of the state's row is wrong")
+            }
+            applied = LogPosition(index: number(0), term: number(1))
+            revision = Revision(Int64(bitPattern: number(2)))
+            compactRevision = Revision(Int64(bitPattern: number(3)))
+            finishedCompactRevision = Revision(Int64(bitPattern: number(4)))
+        }
+        guard revision >= .first, compactRevision >= .neverCompacted, compactRevision <= revision,
+            finishedCompactRevision >= .neverCompacted, finishedCompactRevision <= compactRevision
+        else { throw .corrupt("meta: the state's row contradicts itself") }
+    }
+}

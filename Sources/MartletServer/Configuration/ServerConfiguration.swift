@@ -1,0 +1,67 @@
+/// What a server is told before it starts. Every property is one of etcd's flags; `ServerFlags` has their texts.
+package struct ServerConfiguration: Equatable, Sendable {
+    /// Whether the cluster is made now, or joined.
+    package enum ClusterState: String, Sendable, CaseIterable {
+        case new
+        case existing
+    }
+
+    package enum LogLevel: String, Sendable, CaseIterable {
+        case debug, info, warn, error, dpanic, panic, fatal
+    }
+
+    package enum LogFormat: String, Sendable, CaseIterable {
+        case json
+        case console
+    }
+
+    package enum LogOutput: Hashable, Sendable {
+        case standardError
+        case standardOutput
+        case file(path: String)
+    }
+
+    // Member
+    package var name = "default"
+    package var dataDirectory = ""
+    /// Nil: inside the data directory.
+    package var walDirectory: String?
+    package var snapshotCount: UInt64 = 10_000
+    package var heartbeatIntervalMilliseconds = 100
+    package var electionTimeoutMilliseconds = 1_000
+    package var listenPeerURLs = [ServerURL(host: "localhost", port: 2380)]
+    package var listenClientURLs = [ServerURL(host: "localhost", port: 2379)]
+    /// 0: the default of the engine. Below 0: no limit.
+    package var quotaBackendBytes: Int64 = 0
+    package var maxTxnOps = 128
+    package var maxRequestBytes = 1_572_864
+    package var maxConcurrentStreams = UInt32.max
+    package var grpcKeepaliveMinTime = Duration.seconds(5)
+    package var grpcKeepaliveInterval = Duration.seconds(7_200)
+    package var grpcKeepaliveTimeout = Duration.seconds(20)
+
+    // Clustering
+    package var initialAdvertisePeerURLs = [ServerURL(host: "localhost", port: 2380)]
+    package var advertiseClientURLs = [ServerURL(host: "localhost", port: 2379)]
+    package var initialClusterState = ClusterState.new
+    package var initialCluster: InitialCluster
+    package var preVote = true
+
+    // Logging
+    package var logLevel = LogLevel.info
+    package var logFormat = LogFormat.json
+    package var logOutputs = [LogOutput.standardError]
+
+    /// What is odd but not wrong; to be logged once the log is open.
+    package var warnings: [String] = []
+
+    /// This member in the initial cluster. Validation has found it there.
+    package var ownMember: InitialCluster.Member { initialCluster.member(named: name)! }
+}
+
+/// What the arguments of `martlet serve` ask for.
+package enum ServerInvocation: Equatable, Sendable {
+    case run(ServerConfiguration)
+    /// Print this to standard output, and be done.
+    case print(String)
+}

@@ -1,0 +1,308 @@
+/// The table of all flags. Parsing, environment, files, help and documentation are made from it.
+enum ServerFlags {
+    static let all: [ServerFlag] =
+        member + clustering + logging + file + security + auth + monitoring + tracing + features
+    static let byName: [String: ServerFlag] = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
+
+    private static func flag(
+        _ name: String, _ group: ServerFlag.Group, _ kind: ServerFlag.Kind, default defaultText: String, _ help: String,
+        _ set: @escaping @Sendable (inout ConfigurationDraft, String) throws(ConfigurationError) -> Void
+    ) -> ServerFlag {
+        ServerFlag(name: name, group: group, kind: kind, defaultText: defaultText, help: help, effect: .set(set))
+    }
+
+    private static func notYet(
+        _ name: String, _ group: ServerFlag.Group, default defaultText: String = "", boolean: Bool = false,
+        _ reason: String
+    ) -> ServerFlag {
+        ServerFlag(
+            name: name, group: group, kind: boolean ? .boolean : .value("value"),
+            defaultText: boolean && defaultText.isEmpty ? "false" : defaultText, help: "", effect: .notYet(reason))
+    }
+
+    // MARK: What there is
+
+    static let member: [ServerFlag] = [
+        flag("name", .member, .value("name"), default: "default", "The name of this member; --initial-cluster uses it.")
+        {
+            (draft, text) throws(ConfigurationError) in
+            guard !text.isEmpty else { throw ConfigurationError("a member needs a name that is not empty") }
+            guard !text.contains(where: { $0 == "," || $0 == "=" }) else {
+                throw ConfigurationError(
+                    "\"\(text)\" has a comma or an equals sign, which --initial-cluster could not hold")
+            }
+            draft.configuration.name = text
+        },
+        flag(
+            "data-dir", .member, .value("path"), default: "${name}.martlet",
+            "The directory that holds everything this member keeps. It is made where there is none."
+        ) { (draft, text) throws(ConfigurationError) in
+            guard !text.isEmpty else { throw ConfigurationError("the path is empty; name a directory") }
+            draft.configuration.dataDirectory = text
+        },
+        flag(
+            "wal-dir", .member, .value("path"), default: "",
+            "A directory of its own for the log, best on a disk of its own. Empty: inside the data directory."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.walDirectory = text.isEmpty ? nil : text
+        },
+        flag(
+            "listen-client-urls", .member, .value("urls"), default: "http://localhost:2379",
+            "Where clients are listened to: http://address:port, several with commas between them."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.listenClientURLs = try FlagText.listenURLs(text)
+        },
+        flag(
+            "listen-peer-urls", .member, .value("urls"), default: "http://localhost:2380",
+            "Where other members are listened to: http://address:port, several with commas between them."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.listenPeerURLs = try FlagText.listenURLs(text)
+        },
+        flag(
+            "heartbeat-interval", .member, .value("ms"), default: "100",
+            "Milliseconds between two heartbeats of the leader; about one round trip between the members."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.heartbeatIntervalMilliseconds = try FlagText.integer(text, 1...50_000)
+        },
+        flag(
+            "election-timeout", .member, .value("ms"), default: "1000",
+            "Milliseconds without a heartbeat after which a new leader is elected: at least five heartbeats, at "
+                + "most 50000."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.electionTimeoutMilliseconds = try FlagText.integer(text, 1...Int.max)
+        },
+        flag(
+            "snapshot-count", .member, .value("number"), default: "10000",
+            "How many entries of the log are kept, at least, for members that are behind."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.snapshotCount = try FlagText.integer(text, 1...UInt64.max)
+        },
+        flag(
+            "quota-backend-bytes", .member, .value("bytes"), default: "0",
+            "The size at which writes are refused with \"database space exceeded\". 0: the default; below 0: none."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.quotaBackendBytes = try FlagText.integer(text, Int64.min...Int64.max)
+        },
+        flag("max-txn-ops", .member, .value("number"), default: "128", "How many operations a transaction may have.") {
+            (draft, text) throws(ConfigurationError) in
+            draft.configuration.maxTxnOps = try FlagText.integer(text, 1...100_000)
+        },
+        flag(
+            "max-request-bytes", .member, .value("bytes"), default: "1572864",
+            "How large a client's request may be. At most 104857600."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.maxRequestBytes = try FlagText.integer(text, 1...maxRequestBytesMax)
+        },
+        flag(
+            "max-concurrent-streams", .member, .value("number"), default: "4294967295",
+            "How many calls and watches one client connection may have open."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.maxConcurrentStreams = try FlagText.integer(text, 1...UInt32.max)
+        },
+        flag(
+            "grpc-keepalive-min-time", .member, .duration, default: "5s",
+            "How often, at most, a client may ping."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.grpcKeepaliveMinTime = try FlagText.duration(text)
+        },
+        flag(
+            "grpc-keepalive-interval", .member, .duration, default: "2h",
+            "After how much silence the server pings a client. 0 switches it off."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.grpcKeepaliveInterval = try FlagText.duration(text)
+        },
+        flag(
+            "grpc-keepalive-timeout", .member, .duration, default: "20s",
+            "How long the server waits for the answer to its ping before it closes the connection."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.grpcKeepaliveTimeout = try FlagText.duration(text)
+        },
+    ]
+
+    /// A request is held in memory, replicated and logged as one piece.
+    static let maxRequestBytesMax = 100 << 20
+
+    static let clustering: [ServerFlag] = [
+        flag(
+            "initial-cluster", .clustering, .value("members"), default: "${name}=${initial-advertise-peer-urls}",
+            "The members that the cluster starts with: name=http://host:port for each, with commas between them."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.initialClusterText = text
+        },
+        flag(
+            "initial-cluster-state", .clustering, .value("state"), default: "new",
+            "new: the cluster is made now. existing: this member was added to a cluster that runs."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.initialClusterState = try FlagText.oneOf(text, ServerConfiguration.ClusterState.self)
+        },
+        flag(
+            "initial-cluster-token", .clustering, .value("text"), default: "etcd-cluster",
+            "A name for the cluster, the same for all its members; it keeps clusters with the same addresses apart."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.initialClusterToken = text
+        },
+        flag(
+            "initial-advertise-peer-urls", .clustering, .value("urls"), default: "http://localhost:2380",
+            "Where other members find this one."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.initialAdvertisePeerURLs = try ServerURL.list(parsing: text)
+        },
+        flag(
+            "advertise-client-urls", .clustering, .value("urls"), default: "http://localhost:2379",
+            "Where clients find this member. Required where --listen-client-urls is given."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.advertiseClientURLs = try ServerURL.list(parsing: text)
+        },
+        flag(
+            "pre-vote", .clustering, .boolean, default: "true",
+            "Ask whether an election could be won before it is held, so that a member that comes back disturbs nobody."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.preVote = try FlagText.boolean(text)
+        },
+    ]
+
+    static let logging: [ServerFlag] = [
+        flag(
+            "logger", .logging, .value("name"), default: "zap", "Taken for etcd's sake; zap is the only name it knows."
+        ) {
+            (_, text) throws(ConfigurationError) in
+            guard text == "zap" else { throw ConfigurationError("\"\(text)\" is not known; leave it out or use zap") }
+        },
+        flag(
+            "log-level", .logging, .value("level"), default: "info", "debug, info, warn, error, dpanic, panic or fatal."
+        ) {
+            (draft, text) throws(ConfigurationError) in
+            draft.configuration.logLevel = try FlagText.oneOf(text, ServerConfiguration.LogLevel.self)
+        },
+        flag("log-format", .logging, .value("format"), default: "json", "json or console.") {
+            (draft, text) throws(ConfigurationError) in
+            draft.configuration.logFormat = try FlagText.oneOf(text, ServerConfiguration.LogFormat.self)
+        },
+        flag(
+            "log-outputs", .logging, .value("outputs"), default: "default",
+            "default (which is stderr), stdout, stderr or the path of a file; several with commas between them."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.logOutputs = try FlagText.logOutputs(text)
+        },
+    ]
+
+    static let file: [ServerFlag] = [
+        flag(
+            configFileName, .file, .value("path"), default: "",
+            "A YAML or JSON file with these flags as its keys. All other flags and the environment are then ignored."
+        ) { (_, _) throws(ConfigurationError) in
+            // The parser reads it before anything else is set.
+        }
+    ]
+    static let configFileName = "config-file"
+
+    // MARK: What etcd has besides
+
+    private static let tls = "TLS"
+    static let security: [ServerFlag] = [
+        notYet("cert-file", .security, tls), notYet("key-file", .security, tls),
+        notYet("client-cert-auth", .security, boolean: true, tls), notYet("client-cert-file", .security, tls),
+        notYet("client-key-file", .security, tls), notYet("client-crl-file", .security, tls),
+        notYet("client-cert-allowed-hostname", .security, tls), notYet("trusted-ca-file", .security, tls),
+        notYet("auto-tls", .security, boolean: true, tls), notYet("peer-cert-file", .security, tls),
+        notYet("peer-key-file", .security, tls), notYet("peer-client-cert-auth", .security, boolean: true, tls),
+        notYet("peer-client-cert-file", .security, tls), notYet("peer-client-key-file", .security, tls),
+        notYet("peer-trusted-ca-file", .security, tls), notYet("peer-cert-allowed-cn", .security, tls),
+        notYet("peer-cert-allowed-hostname", .security, tls), notYet("peer-auto-tls", .security, boolean: true, tls),
+        notYet("self-signed-cert-validity", .security, default: "1", tls), notYet("peer-crl-file", .security, tls),
+        notYet("cipher-suites", .security, tls), notYet("tls-min-version", .security, default: "TLS1.2", tls),
+        notYet("tls-max-version", .security, tls), notYet("cors", .security, default: "*", "limiting origins"),
+        notYet("host-whitelist", .security, default: "*", "limiting host names"),
+        notYet("peer-skip-client-san-verification", .security, boolean: true, tls),
+    ]
+
+    static let auth: [ServerFlag] = [
+        notYet("auth-token", .auth, default: "simple", "another kind of token than simple"),
+        notYet("bcrypt-cost", .auth, default: "10", "another cost of password hashing"),
+        notYet("auth-token-ttl", .auth, default: "300", "another life time of tokens"),
+    ]
+
+    static let monitoring: [ServerFlag] = [
+        notYet("enable-pprof", .monitoring, boolean: true, "profiling over HTTP"),
+        notYet("metrics", .monitoring, default: "basic", "the extensive metrics"),
+        notYet(
+            "listen-metrics-urls", .monitoring,
+            "a port of its own for the metrics; the client port serves /metrics and /health"),
+        notYet("enable-log-rotation", .logging, boolean: true, "rotating the log; logrotate can do it"),
+        notYet(
+            "log-rotation-config-json", .logging,
+            default: #"{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}"#,
+            "rotating the log; logrotate can do it"),
+        notYet("warning-unary-request-duration", .logging, default: "300ms", "another threshold for slow requests"),
+    ]
+
+    static let tracing: [ServerFlag] = [
+        notYet("enable-distributed-tracing", .tracing, boolean: true, "distributed tracing"),
+        notYet("distributed-tracing-address", .tracing, default: "localhost:4317", "distributed tracing"),
+        notYet("distributed-tracing-service-name", .tracing, default: "etcd", "distributed tracing"),
+        notYet("distributed-tracing-instance-id", .tracing, "distributed tracing"),
+        notYet("distributed-tracing-sampling-rate", .tracing, default: "0", "distributed tracing"),
+    ]
+
+    private static let discovery = "discovery; list the members in --initial-cluster"
+    static let features: [ServerFlag] = [
+        notYet(
+            "initial-election-tick-advance", .member, default: "true", boolean: true,
+            "switching off the early first election"),
+        notYet("listen-client-http-urls", .member, "a port of its own for HTTP; the client port serves both"),
+        notYet("max-snapshots", .member, default: "5", "keeping several snapshots; the engine is the snapshot"),
+        notYet(
+            "max-wals", .member, default: "5", "limiting segments of the log by number; --snapshot-count limits the log"
+        ),
+        notYet("memory-mlock", .member, boolean: true, "locking memory"),
+        notYet("backend-bbolt-freelist-type", .member, default: "map", "tuning bbolt, which is not the engine here"),
+        notYet("backend-batch-interval", .member, default: "0s", "tuning bbolt, which is not the engine here"),
+        notYet("backend-batch-limit", .member, default: "0", "tuning bbolt, which is not the engine here"),
+        notYet("socket-reuse-port", .member, boolean: true, "sharing a port"),
+        notYet("socket-reuse-address", .member, boolean: true, "choosing about the address; it is always reused"),
+        notYet("enable-grpc-gateway", .member, default: "true", boolean: true, "switching the JSON gateway off"),
+        notYet("raft-read-timeout", .member, default: "5s", "another timeout between members"),
+        notYet("raft-write-timeout", .member, default: "5s", "another timeout between members"),
+        notYet("feature-gates", .features, "feature gates"),
+        notYet("discovery", .clustering, discovery), notYet("discovery-token", .clustering, discovery),
+        notYet("discovery-endpoints", .clustering, discovery),
+        notYet("discovery-dial-timeout", .clustering, default: "2s", discovery),
+        notYet("discovery-request-timeout", .clustering, default: "5s", discovery),
+        notYet("discovery-keepalive-time", .clustering, default: "2s", discovery),
+        notYet("discovery-keepalive-timeout", .clustering, default: "6s", discovery),
+        notYet("discovery-insecure-transport", .clustering, default: "true", boolean: true, discovery),
+        notYet("discovery-insecure-skip-tls-verify", .clustering, boolean: true, discovery),
+        notYet("discovery-cert", .clustering, discovery), notYet("discovery-key", .clustering, discovery),
+        notYet("discovery-cacert", .clustering, discovery), notYet("discovery-user", .clustering, discovery),
+        notYet("discovery-password", .clustering, discovery),
+        notYet("discovery-fallback", .clustering, default: "exit", discovery),
+        notYet("discovery-proxy", .clustering, discovery), notYet("discovery-srv", .clustering, discovery),
+        notYet("discovery-srv-name", .clustering, discovery),
+        notYet(
+            "strict-reconfig-check", .clustering, default: "true", boolean: true,
+            "switching the check of membership changes off"),
+        notYet(
+            "auto-compaction-retention", .clustering, default: "0",
+            "compaction by the server; etcdctl compact does it by hand"),
+        notYet(
+            "auto-compaction-mode", .clustering, default: "periodic",
+            "compaction by the server; etcdctl compact does it by hand"),
+        notYet("v2-deprecation", .clustering, default: "write-only", "the v2 API"),
+        notYet("corrupt-check-time", .features, default: "0s", "the check for corruption by the clock"),
+        notYet("compact-hash-check-time", .features, default: "1m", "another interval of the hash check"),
+        notYet("compaction-batch-limit", .features, default: "1000", "another size of compaction's steps"),
+        notYet("compaction-sleep-interval", .features, default: "10ms", "another pause between compaction's steps"),
+        notYet("watch-progress-notify-interval", .features, default: "10m", "another interval of watch progress"),
+        notYet("warning-apply-duration", .features, default: "100ms", "another threshold for slow writes"),
+        notYet(
+            "bootstrap-defrag-threshold-megabytes", .features, default: "0",
+            "defragmenting at start, for which the engine has no need"),
+        notYet("max-learners", .features, default: "1", "more than one learner"),
+        notYet("downgrade-check-time", .features, default: "5s", "downgrading"),
+        notYet(
+            "snapshot-catchup-entries", .features, default: "5000",
+            "another number; --snapshot-count says how much of the log is kept"),
+        notYet("force-new-cluster", .unsafe, boolean: true, "making a cluster of one member of a broken one"),
+        notYet("unsafe-no-fsync", .unsafe, boolean: true, "running without fsync"),
+    ]
+}

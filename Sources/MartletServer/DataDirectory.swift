@@ -1,0 +1,81 @@
+import Foundation
+import LMDBEngine
+import Platform
+import PlatformPOSIX
+import Raft
+import RaftCore
+import Replica
+import StorageEngine
+
+/// A member's place on the disk, opened and checked: whose it is, and that nobody else uses it.
+///
+///     <data-dir>/member/lock          held while the member runs
+///     <data-dir>/member/wal/          the write-ahead log (or --wal-dir)
+///     <data-dir>/member/state/        the engine: state-<n>/, and incoming-<n>/ while a snapshot arrives
+struct DataDirectory: Sendable {
+    let fileSystem = POSIXFileSystem()
+    let logDirectory: String
+    let engines: DirectoryEngines
+    private let lock: any FileLock
+
+    /// What the log is marked with: cluster id and member id.
+    static func identity(clusterID: UInt64, memberID: NodeID) -> [UInt8] {
+        withUnsafeBytes(of: (clusterID.littleEndian, memberID.rawValue.littleEndian)) { Array($0) }
+    }
+
+    init(configuration: ServerConfiguration) throws(ConfigurationError) {
+        let root = configuration.dataDirectory
+        let member = "\(root)/member"
+        logDirectory = configuration.walDirectory ?? "\(member)/wal"
+        do throws(FileError) {
+            try fileSystem.createDirectory(member)
+            guard let lock = try fileSystem.lock("\(member)/lock") else {
+                throw FileError(
+                    operation: "lock", path: "\(member)/lock", errno: EAGAIN, reason: "held by another process")
+            }
+            self.lock = lock
+            try fileSystem.createDirectory(logDirectory)
+        } catch {
+            if error.operation == "lock", error.errno == EAGAIN {
+                throw ConfigurationError(
+                    "the data directory \(root) is in use by another member that is running; stop it, or choose another "
+                        + "--data-dir")
+            }
+            throw ConfigurationError(
+                "the data directory \(root) cannot be used: \(error.operation) of \(error.path) failed: \(error.reason)")
+        }
+        engines = DirectoryEngines(directory: "\(member)/state", fileSystem: fileSystem) { path in
+            try LMDBEngine(path: path)
+        }
+    }
+
+    /// Opens the state, making the first state of a new cluster where the directory is empty.
+    func openMachine(_ configuration: ServerConfiguration) throws -> KeyValueMachine {
+        let cluster = configuration.initialCluster
+        if let machine = try KeyValueMachine(engines: engines) {
+            return machine
+        }
+        guard try fileSystem.list(logDirectory).isEmpty else {
+            throw ConfigurationError(
+                "the data directory \(configuration.dataDirectory) holds a log without its state: a part of it was "
+                    + "removed. Restore it from a copy, or remove the member from the cluster and add it again with an "
+                    + "empty directory")
+        }
+        guard configuration.initialClusterState == .new else {
+            throw ConfigurationError(
+                "--initial-cluster-state existing: joining a running cluster is not available yet, and the data "
+                    + "directory \(configuration.dataDirectory) is empty; start a new cluster with "
+                    + "--initial-cluster-state new")
+        }
+        try KeyValueMachine.bootstrap(
+            engines: engines, clusterID: cluster.clusterID,
+            members: cluster.members.map { member in
+                Member(
+                    id: member.id, name: "", peerURLs: member.peerURLs.map(\.description), clientURLs: [])
+            })
+        guard let machine = try KeyValueMachine(engines: engines) else {
+            throw ConfigurationError("the first state in \(configuration.dataDirectory) could not be read back")
+        }
+        return machine
+    }
+}

@@ -1,0 +1,395 @@
+import Foundation
+import HTTP2
+import LMDBEngine
+import Logging
+import MVCC
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import PeerTransport
+import PeerTransportNIO
+import Platform
+import PlatformPOSIX
+import Raft
+import RaftCore
+import Replica
+import StorageEngine
+import Synchronization
+import WriteAheadLog
+
+/// One member of a cluster: everything wired together, from the data directory to the ports.
+package final class Server: Sendable {
+    private let configuration: ServerConfiguration
+    private let logger: Logger
+    private let node: RaftNode<KeyValueMachine>
+    private let group: MultiThreadedEventLoopGroup
+    private let workers: NIOThreadPool
+    private let grpc: GRPCServer
+    private let listeners: [any Channel]
+    private let context: ServiceContext
+    private let directory: DataDirectory
+
+    /// How long open calls may go on after the server was asked to stop.
+    private static let drainTime = TimeAmount.seconds(5)
+
+    /// Runs a member until it is told to stop (SIGTERM, SIGINT) or has to stop by itself.
+    /// - Throws: a ``ConfigurationError`` with one sentence that says what to do.
+    package static func run(_ configuration: ServerConfiguration) throws {
+        let handler = try ServerLogHandler(configuration: configuration)
+        let logger = Logger(label: "martlet") { _ in handler }
+        for warning in configuration.warnings { logger.warning("\(warning)") }
+        let signals = StopSignals()
+        let server = try Server(configuration: configuration, logger: logger, signals: signals)
+        server.announce()
+        let reason = signals.wait()
+        switch reason {
+        case .signal(let number):
+            logger.info("received signal; shutting down", metadata: ["signal": "\(number)"])
+            server.stop()
+            logger.info("closed member")
+        case .failure(let failure):
+            // Nothing is drained and nothing flushed: what this member holds in memory is not to be trusted.
+            logger.critical("the member stops", metadata: ["reason": "\(failure)"])
+            throw ConfigurationError("the member has stopped: \(failure)")
+        }
+    }
+
+    private init(configuration: ServerConfiguration, logger: Logger, signals: StopSignals) throws {
+        self.configuration = configuration
+        self.logger = logger
+        logger.info(
+            "starting a member",
+            metadata: [
+                "name": "\(configuration.name)", "data-dir": "\(configuration.dataDirectory)",
+                "listen-client-urls": "\(configuration.listenClientURLs.map(\.description).joined(separator: ","))",
+                "listen-peer-urls": "\(configuration.listenPeerURLs.map(\.description).joined(separator: ","))",
+            ])
+
+        let directory = try DataDirectory(configuration: configuration)
+        self.directory = directory
+        let machine = try Self.openMachine(directory, configuration)
+        let view = try machine.view
+        let memberID = configuration.ownMember.id
+        guard view.members.contains(where: { $0.id == memberID }) else {
+            throw ConfigurationError(
+                "the data directory \(configuration.dataDirectory) belongs to another member or cluster (cluster "
+                    + "\(hex(view.clusterID)), members \(view.members.map { hex($0.id.rawValue) }.joined(separator: ", "))), "
+                    + "not to member \(hex(memberID.rawValue)) \"\(configuration.name)\"; use its own --data-dir, or the "
+                    + "--name, --initial-cluster and --initial-cluster-token it was made with")
+        }
+
+        let clock = SystemClock()
+        var entropy = SystemRandomNumberGenerator()
+        var options = NodeOptions(
+            id: memberID, randomSeed: entropy.next(),
+            firstSequence: clock.wallMilliseconds() << 20 | entropy.next() & 0xfffff)
+        options.tickNanoseconds = UInt64(configuration.heartbeatIntervalMilliseconds) * 1_000_000
+        options.electionTicks = max(
+            2, configuration.electionTimeoutMilliseconds / configuration.heartbeatIntervalMilliseconds)
+        options.preVote = configuration.preVote
+        options.snapshotCount = configuration.snapshotCount
+        options.requestTimeoutNanoseconds =
+            5_000_000_000 + 2 * UInt64(configuration.electionTimeoutMilliseconds) * 1_000_000
+
+        let transportLog = logger
+        let transport = NIOPeerTransport(
+            NIOPeerTransportOptions(
+                node: memberID, cluster: view.clusterID,
+                listenAddresses: configuration.listenPeerURLs.map(\.hostAndPort), seed: entropy.next(),
+                log: { level, message, fields in
+                    transportLog.log(
+                        level: Logger.Level(level), "\(message)",
+                        metadata: Dictionary(
+                            fields.map { ($0.0, "\($0.1)") }, uniquingKeysWith: { first, _ in first }))
+                }), eventLoops: .own(threads: 1))
+        transport.setPeers(Self.peers(of: view, besides: memberID))
+
+        var environment = RaftNode<KeyValueMachine>.Environment(
+            world: ThreadWorld(), fileSystem: directory.fileSystem, logDirectory: directory.logDirectory,
+            identity: DataDirectory.identity(clusterID: view.clusterID, memberID: memberID),
+            makeTransport: { receiver in
+                do throws(PeerTransportError) {
+                    try transport.start(receiver: receiver)
+                } catch {
+                    throw ConfigurationError("\(error); choose another --listen-peer-urls, or stop what listens there")
+                }
+                return transport
+            },
+            snapshotReceiver: StateSnapshotReceiver(engines: directory.engines),
+            trace: { event in Self.log(event, to: logger) },
+            failed: { failure in signals.fail(failure) })
+        environment.runInBackground = { work in SystemThread.start(name: "wal-fill", work) }
+        nonisolated(unsafe) let handedOver = machine
+        do {
+            node = try RaftNode(options: options, machine: handedOver, environment: environment)
+        } catch let error as WALError {
+            throw ConfigurationError(Self.describe(error, in: directory, configuration))
+        } catch let failure as NodeFailure {
+            throw ConfigurationError("the data directory \(configuration.dataDirectory) cannot be used: \(failure)")
+        }
+        let recovery = node.recovery
+        if recovery.tornTailBytes > 0 {
+            logger.warning(
+                "cut a write that was never acknowledged from the log's end",
+                metadata: [
+                    "bytes": "\(recovery.tornTailBytes)", "segment": "\(recovery.tornTailSegment)",
+                    "offset": "\(recovery.tornTailOffset)",
+                ])
+        }
+        logger.info(
+            "recovered",
+            metadata: [
+                "cluster-id": "\(hex(view.clusterID))", "member-id": "\(hex(memberID.rawValue))",
+                "applied-index": "\(recovery.applied.rawValue)", "last-index": "\(recovery.lastIndex.rawValue)",
+                "revision": "\(view.store.revision.rawValue)",
+            ])
+
+        group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        workers = NIOThreadPool(numberOfThreads: 1)
+        workers.start()
+        context = ServiceContext(
+            node: node, clusterID: view.clusterID,
+            limits: .init(
+                requestBytesMax: configuration.maxRequestBytes,
+                transactionOperationsMax: configuration.maxTxnOps,
+                quotaBytes: configuration.quotaBackendBytes > 0 ? Int(configuration.quotaBackendBytes) : nil),
+            eventLoops: Array(group.makeIterator()), workers: workers,
+            sizes: StateSizes { directory.engines.size() })
+
+        var methods = GRPCMethods()
+        KVService(context: context).register(in: &methods)
+        ClusterService(context: context).register(in: &methods)
+        MaintenanceService(context: context).register(in: &methods)
+        HealthService(context: context).register(in: &methods)
+        var router = PlainRouter()
+        StatusRoutes(context: context).register(in: &router)
+        var grpcOptions = GRPCServer.Options()
+        // etcd's allowance for what surrounds a request of the greatest size.
+        grpcOptions.messageBytesMax = configuration.maxRequestBytes + 512 << 10
+        grpcOptions.http2.concurrentStreamsMax = min(
+            configuration.maxConcurrentStreams, grpcOptions.http2.concurrentStreamsMax)
+        grpcOptions.http2.keepAliveInterval = TimeAmount(configuration.grpcKeepaliveInterval)
+        grpcOptions.http2.keepAliveTimeout = TimeAmount(configuration.grpcKeepaliveTimeout)
+        let routes = router
+        grpc = GRPCServer(methods: methods, options: grpcOptions) { request in
+            let parts = request.path.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+            let plain = PlainRequest(
+                method: request.method, path: String(parts.first ?? "/"), query: parts.count > 1 ? String(parts[1]) : "",
+                body: request.body)
+            routes.handle(plain, on: request.eventLoop) { response in
+                request.respond(status: response.status, fields: response.fields, body: response.body)
+            }
+        }
+        let port = SharedPort(server: grpc) { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+                try channel.pipeline.syncOperations.addHandler(HTTP1Responder(router: routes))
+            }
+        }
+        var listeners: [any Channel] = []
+        for url in configuration.listenClientURLs {
+            do {
+                listeners.append(try port.listen(host: url.host, port: url.port, on: group).wait())
+            } catch {
+                node.stop()
+                throw ConfigurationError(
+                    "cannot listen on \(url) for clients: \(Self.reason(of: error)); choose another "
+                        + "--listen-client-urls, or stop what listens there")
+            }
+        }
+        self.listeners = listeners
+    }
+
+    private static func openMachine(
+        _ directory: DataDirectory, _ configuration: ServerConfiguration
+    ) throws -> KeyValueMachine {
+        do {
+            return try directory.openMachine(configuration)
+        } catch let error as ConfigurationError {
+            throw error
+        } catch {
+            throw ConfigurationError(
+                "the state in \(configuration.dataDirectory) cannot be opened: \(error). Nothing was changed; restore it "
+                    + "from a copy, or remove the member from the cluster and add it again with an empty directory")
+        }
+    }
+
+    private static func peers(of view: ReplicaView, besides own: NodeID) -> [PeerAddress] {
+        view.members.filter { $0.id != own }.map { member in
+            PeerAddress(
+                node: member.id,
+                endpoints: member.peerURLs.compactMap { text in
+                    do throws(ConfigurationError) {
+                        return try ServerURL(parsing: text).hostAndPort
+                    } catch {
+                        return nil
+                    }
+                })
+        }
+    }
+
+    private static func describe(
+        _ error: WALError, in directory: DataDirectory, _ configuration: ServerConfiguration
+    ) -> String {
+        switch error {
+        case .foreign:
+            "the log in \(directory.logDirectory) belongs to another member or cluster; use its own --data-dir, or the "
+                + "--name, --initial-cluster and --initial-cluster-token it was made with"
+        case .corrupt(let segment, let offset, let reason):
+            "the log in \(directory.logDirectory) is damaged: segment \(segment), offset \(offset): \(reason). Nothing was "
+                + "changed; restore it from a copy, or remove the member from the cluster and add it again with an "
+                + "empty directory"
+        case .missingSegment(let segment):
+            "segment \(segment) of the log in \(directory.logDirectory) is missing; restore it from a copy, or remove the "
+                + "member from the cluster and add it again with an empty directory"
+        default:
+            "the log in \(directory.logDirectory) cannot be opened: \(error)"
+        }
+    }
+
+    private static func reason(of error: any Error) -> String {
+        guard let error = error as? IOError else { return "\(error)" }
+        return String(cString: strerror(error.errnoCode))
+    }
+
+    private static func log(_ event: TraceEvent, to logger: Logger) {
+        switch event {
+        case .becameFollower(let term, let leader):
+            logger.info(
+                "became follower",
+                metadata: ["term": "\(term.rawValue)", "leader": "\(leader.map { hex($0.rawValue) } ?? "none")"])
+        case .becamePreCandidate(let term):
+            logger.info("asks whether it could win an election", metadata: ["term": "\(term.rawValue)"])
+        case .becameCandidate(let term): logger.info("became candidate", metadata: ["term": "\(term.rawValue)"])
+        case .becameLeader(let term): logger.info("became leader", metadata: ["term": "\(term.rawValue)"])
+        case .steppedDownWithoutQuorum(let term):
+            logger.warning(
+                "stepped down as leader: the quorum did not answer for an election timeout",
+                metadata: ["term": "\(term.rawValue)"])
+        case .configurationChanged(let configuration):
+            logger.info("configuration changed", metadata: ["voters": "\(configuration.voters.map { hex($0.rawValue) })"])
+        case .configurationRefused(let reason):
+            logger.warning("a configuration change was refused", metadata: ["reason": "\(reason)"])
+        case .messageIgnored(let from, let term, let reason):
+            logger.debug(
+                "a message was ignored",
+                metadata: ["from": "\(hex(from.rawValue))", "term": "\(term.rawValue)", "reason": "\(reason)"])
+        }
+    }
+
+    /// Tells the cluster our name and addresses, and people that requests are welcome.
+    private func announce() {
+        let own = configuration.ownMember
+        let attributes = Member(
+            id: own.id, name: configuration.name, peerURLs: own.peerURLs.map(\.description),
+            clientURLs: configuration.advertiseClientURLs.map(\.description))
+        let known = node.published.view.members.first { $0.id == own.id }
+        if known?.name != attributes.name || known?.clientURLs != attributes.clientURLs {
+            publish(attributes.encode())
+        }
+        Thread.detachNewThread { [self] in
+            var isReported = false
+            // Requests are served from the first moment on; "ready" is said when they can be answered.
+            while !isReported {
+                if node.published.status.leader != nil {
+                    for (channel, url) in zip(listeners, configuration.listenClientURLs) {
+                        let address = channel.localAddress?.port.map { "\(url.host):\($0)" } ?? url.hostAndPort
+                        logger.info("ready to serve client requests", metadata: ["address": "\(address)"])
+                    }
+                    isReported = true
+                } else if node.published.status.failure != nil {
+                    return
+                } else {
+                    Thread.sleep(forTimeInterval: 0.005)
+                }
+            }
+        }
+    }
+
+    private func publish(_ attributes: [UInt8]) {
+        let eventLoop = group.next()
+        eventLoop.execute { [self] in
+            let payload = [UInt8](repeating: 0, count: LoopRequests.commandPrefixBytes) + attributes
+            context.requests(on: eventLoop).propose(payload, in: .memberAttributes) { [self] result in
+                if case .failure(let failure) = result, failure != .stopped {
+                    // Without a leader or a quorum: again, until the cluster has heard it.
+                    eventLoop.scheduleTask(in: .milliseconds(500)) { [self] in publish(attributes) }
+                }
+            }
+        }
+    }
+
+    private func stop() {
+        let deadline = NIODeadline.now() + Self.drainTime
+        for listener in listeners { try? listener.close().wait() }
+        grpc.drain(deadline: deadline)
+        while grpc.connectionCount > 0, NIODeadline.now() < deadline { Thread.sleep(forTimeInterval: 0.01) }
+        node.stop()
+        try? group.syncShutdownGracefully()
+        try? workers.syncShutdownGracefully()
+    }
+}
+
+func hex(_ number: UInt64) -> String { String(number, radix: 16) }
+
+extension TimeAmount {
+    init(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        self = .nanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+    }
+}
+
+extension Logger.Level {
+    init(_ level: PeerTransportLogLevel) {
+        self =
+            switch level {
+            case .debug: .debug
+            case .info: .info
+            case .warning: .warning
+            case .error: .error
+            }
+    }
+}
+
+/// What ends a server: a signal, or its own failure.
+final class StopSignals: Sendable {
+    enum Reason: Sendable {
+        case signal(Int32)
+        case failure(NodeFailure)
+    }
+
+    private let failure = Mutex<NodeFailure?>(nil)
+
+    init() {
+        var ends: [Int32] = [0, 0]
+        precondition(pipe(&ends) == 0, "no pipe for signals: errno \(errno)")
+        stopPipe.withLock { $0 = (ends[0], ends[1]) }
+        stopPipeWriteEnd = ends[1]
+        for number in [SIGTERM, SIGINT] {
+            signal(number) { number in
+                // Only what is safe in a signal's handler: one write.
+                var byte = UInt8(truncatingIfNeeded: number)
+                _ = write(stopPipeWriteEnd, &byte, 1)
+            }
+        }
+        signal(SIGPIPE, SIG_IGN)
+    }
+
+    func fail(_ failure: NodeFailure) {
+        self.failure.withLock { $0 = $0 ?? failure }
+        var byte: UInt8 = 0
+        _ = write(stopPipeWriteEnd, &byte, 1)
+    }
+
+    func wait() -> Reason {
+        let end = stopPipe.withLock { $0.read }
+        var byte: UInt8 = 0
+        while read(end, &byte, 1) != 1 {}
+        if let failure = failure.withLock({ $0 }) { return .failure(failure) }
+        return .signal(Int32(byte))
+    }
+}
+
+private let stopPipe = Mutex<(read: Int32, write: Int32)>((-1, -1))
+/// Set once before the handlers are; read by them.
+private nonisolated(unsafe) var stopPipeWriteEnd: Int32 = -1

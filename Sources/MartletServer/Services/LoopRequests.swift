@@ -1,0 +1,134 @@
+import HTTP2
+import MVCC
+import NIOCore
+import Raft
+import Replica
+
+/// One event loop's open requests. Those that arrive in one round of the loop go to the replica together, and those
+/// that are answered together are written and flushed together: each stage hands over batches, not requests.
+final class LoopRequests: @unchecked Sendable {  // used on its event loop only, but for the sinks
+    let eventLoop: any EventLoop
+    private let node: RaftNode<KeyValueMachine>
+    private var proposals: [CommandProposal<KeyValueMachine>] = []
+    private var readers: [Reader] = []
+    private var isScheduled = false
+    private var waitingResults = Slots<ResultHandler>()
+    private var waitingReads = Slots<[Reader]>()
+    private var resultSink: ResultSink!
+    private var viewSink: ViewSink!
+
+    typealias ResultHandler = (Swift.Result<ReplicaResult, RequestFailure>) -> Void
+    typealias Reader = (Swift.Result<ReplicaView, RequestFailure>) -> Void
+
+    init(eventLoop: any EventLoop, node: RaftNode<KeyValueMachine>) {
+        self.eventLoop = eventLoop
+        self.node = node
+        resultSink = ResultSink(self)
+        viewSink = ViewSink(self)
+    }
+
+    /// Room that a command's encoder leaves at the front of its payload.
+    static let commandPrefixBytes = ProposalID.encodedBytes + 1
+
+    /// Proposes a command that was encoded behind ``commandPrefixBytes`` free bytes.
+    func propose(_ payload: [UInt8], in room: CommandRoom = .keyValue, _ handler: @escaping ResultHandler) {
+        var payload = payload
+        payload[ProposalID.encodedBytes] = room.rawValue
+        let token = waitingResults.insert(handler)
+        proposals.append(CommandProposal(payload: payload, ticket: Ticket(sink: resultSink, token: token)))
+        schedule()
+    }
+
+    /// Calls the reader with a view that includes everything acknowledged before now.
+    func read(_ reader: @escaping Reader) {
+        readers.append(reader)
+        schedule()
+    }
+
+    /// What is handed in during this round of the event loop leaves at its end.
+    private func schedule() {
+        guard !isScheduled else { return }
+        isScheduled = true
+        eventLoop.execute { [self] in
+            isScheduled = false
+            if !proposals.isEmpty {
+                let batch = proposals
+                proposals = []
+                proposals.reserveCapacity(batch.count)
+                node.propose(batch)
+            }
+            if !readers.isEmpty {
+                let token = waitingReads.insert(readers)
+                readers = []
+                node.read(Ticket(sink: viewSink, token: token))
+            }
+        }
+    }
+
+    fileprivate func completeResults(_ replies: [Reply<ReplicaResult>]) {
+        let flushes = FlushCoordinator.on(eventLoop)
+        flushes.beginBatch()
+        for reply in replies { waitingResults.remove(reply.token)?(reply.answer) }
+        flushes.endBatch()
+    }
+
+    fileprivate func completeReads(_ replies: [Reply<ReplicaView>]) {
+        let flushes = FlushCoordinator.on(eventLoop)
+        flushes.beginBatch()
+        for reply in replies {
+            for reader in waitingReads.remove(reply.token) ?? [] { reader(reply.answer) }
+        }
+        flushes.endBatch()
+    }
+}
+
+private final class ResultSink: ReplySink {
+    private let requests: LoopRequests
+    init(_ requests: LoopRequests) { self.requests = requests }
+
+    func deliver(_ replies: [Reply<ReplicaResult>]) {
+        requests.eventLoop.execute { [requests] in requests.completeResults(replies) }
+    }
+}
+
+private final class ViewSink: ReplySink {
+    private let requests: LoopRequests
+    init(_ requests: LoopRequests) { self.requests = requests }
+
+    func deliver(_ replies: [Reply<ReplicaView>]) {
+        requests.eventLoop.execute { [requests] in requests.completeReads(replies) }
+    }
+}
+
+/// Values under numbers that are given out again when they are free. A number carries a generation, so that a late
+/// answer to a former owner finds nothing.
+struct Slots<Value> {
+    private struct Slot {
+        var generation: UInt32 = 0
+        var value: Value?
+    }
+    private var slots: [Slot] = []
+    private var free: [UInt32] = []
+
+    mutating func insert(_ value: Value) -> UInt64 {
+        let place: UInt32
+        if let reused = free.popLast() {
+            place = reused
+        } else {
+            place = UInt32(slots.count)
+            slots.append(Slot())
+        }
+        slots[Int(place)].generation &+= 1
+        slots[Int(place)].value = value
+        return UInt64(slots[Int(place)].generation) << 32 | UInt64(place)
+    }
+
+    mutating func remove(_ token: UInt64) -> Value? {
+        let place = Int(token & 0xffff_ffff)
+        guard place < slots.count, slots[place].generation == UInt32(token >> 32) else { return nil }
+        guard let value = slots[place].value else { return nil }
+        slots[place].value = nil
+        free.append(UInt32(place))
+        return value
+    }
+}

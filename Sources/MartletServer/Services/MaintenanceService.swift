@@ -1,0 +1,118 @@
+import EtcdAPI
+import HTTP2
+import MVCC
+import NIOCore
+import NIOPosix
+import Raft
+import RaftCore
+import Replica
+import SwiftProtobuf
+
+/// `etcdserverpb.Maintenance`, as far as it goes yet: status, hashes, and the list of alarms.
+struct MaintenanceService: Sendable {
+    let context: ServiceContext
+
+    /// What is announced to clients: they choose what they may ask by it.
+    static let etcdVersion = "3.6.14"
+    static let etcdClusterVersion = "3.6.0"
+
+    func register(in methods: inout GRPCMethods) {
+        methods.register("/etcdserverpb.Maintenance/Status", .unary { call, _ in status(call) })
+        methods.register("/etcdserverpb.Maintenance/HashKV", .unary { call, message in hashKV(call, message) })
+        methods.register("/etcdserverpb.Maintenance/Alarm", .unary { call, message in alarm(call, message) })
+    }
+
+    private func status(_ call: GRPCCall) {
+        let status = context.node.published.status
+        let view = context.node.published.view
+        var response = Etcdserverpb_StatusResponse()
+        response.header = Etcdserverpb_ResponseHeader(context.header(revision: view.store.revision.rawValue))
+        response.version = Self.etcdVersion
+        response.dbSize = Int64(context.sizes.total)
+        response.dbSizeInUse = Int64(context.sizes.inUse)
+        response.leader = status.leader?.rawValue ?? 0
+        response.raftIndex = status.commit.rawValue
+        response.raftTerm = status.term.rawValue
+        response.raftAppliedIndex = view.store.applied.index
+        response.isLearner = status.isLearner
+        response.storageVersion = Self.etcdClusterVersion
+        response.dbSizeQuota = Int64(context.limits.quotaBytes ?? 0)
+        response.downgradeInfo = Etcdserverpb_DowngradeInfo()
+        if status.leader == nil { response.errors.append("etcdserver: no leader") }
+        call.reply(serializing: response)
+    }
+
+    private func hashKV(_ call: GRPCCall, _ message: ByteBuffer) {
+        let request: Etcdserverpb_HashKVRequest
+        do {
+            request = try Etcdserverpb_HashKVRequest(serializedBytes: Array(message.readableBytesView))
+        } catch {
+            return call.finish(.undecodable(error))
+        }
+        // A walk through all of the state: not on an event loop.
+        let view = context.node.published.view
+        let eventLoop = call.eventLoop
+        let revision = Revision(request.revision)
+        let held = NIOLoopBound(call, eventLoop: eventLoop)
+        context.workers.submit { [context] _ in
+            let result: Swift.Result<HashAnswer, ReadError>
+            do throws(ReadError) {
+                result = .success(try view.store.hash(at: revision))
+            } catch {
+                result = .failure(error)
+            }
+            eventLoop.execute {
+                let call = held.value
+                switch result {
+                case .failure(let error): call.finish(context.status(of: error))
+                case .success(let answer):
+                    var response = Etcdserverpb_HashKVResponse()
+                    response.header = Etcdserverpb_ResponseHeader(
+                        context.header(revision: view.store.revision.rawValue))
+                    response.hash = answer.hash
+                    response.compactRevision = answer.compactRevision.rawValue
+                    response.hashRevision = answer.hashRevision.rawValue
+                    call.reply(serializing: response)
+                }
+            }
+        }
+    }
+
+    private func alarm(_ call: GRPCCall, _ message: ByteBuffer) {
+        do {
+            let request = try Etcdserverpb_AlarmRequest(serializedBytes: Array(message.readableBytesView))
+            guard request.action == .get else {
+                return call.finish(
+                    GRPCStatus(.unimplemented, "martlet: alarms can be listed, not yet raised or disarmed by hand"))
+            }
+        } catch {
+            return call.finish(.undecodable(error))
+        }
+        // No part of this version raises a lasting alarm: the list is truthfully empty.
+        var response = Etcdserverpb_AlarmResponse()
+        response.header = Etcdserverpb_ResponseHeader(
+            context.header(revision: context.node.published.view.store.revision.rawValue))
+        call.reply(serializing: response)
+    }
+}
+
+extension Etcdserverpb_ResponseHeader {
+    init(_ header: WireHeader) {
+        self.init()
+        clusterID = header.clusterID
+        memberID = header.memberID
+        revision = header.revision
+        raftTerm = header.raftTerm
+    }
+}
+
+extension GRPCCall {
+    func reply(serializing message: some SwiftProtobuf.Message) {
+        do {
+            let bytes: [UInt8] = try message.serializedBytes()
+            reply(ByteBuffer(bytes: bytes))
+        } catch {
+            finish(GRPCStatus(.internalError, "the answer cannot be encoded: \(error)"))
+        }
+    }
+}

@@ -1,0 +1,84 @@
+import EtcdAPI
+import HTTP2
+import MVCC
+import NIOCore
+import NIOPosix
+import Raft
+import RaftCore
+import Replica
+import StorageEngine
+import Synchronization
+
+/// What the services share: the replica, the limits, and each event loop's open requests.
+final class ServiceContext: Sendable {
+    let node: RaftNode<KeyValueMachine>
+    let memberID: NodeID
+    let clusterID: UInt64
+    let limits: RequestLimits
+    /// For work that would hold up an event loop: hashing the state.
+    let workers: NIOThreadPool
+    let sizes: StateSizes
+    private let loops: [LoopRequests]
+
+    struct RequestLimits: Sendable {
+        var requestBytesMax: Int
+        var transactionOperationsMax: Int
+        /// nil: no limit.
+        var quotaBytes: Int?
+    }
+
+    init(
+        node: RaftNode<KeyValueMachine>, clusterID: UInt64, limits: RequestLimits, eventLoops: [any EventLoop],
+        workers: NIOThreadPool, sizes: StateSizes
+    ) {
+        self.node = node
+        memberID = node.options.id
+        self.clusterID = clusterID
+        self.limits = limits
+        self.workers = workers
+        self.sizes = sizes
+        loops = eventLoops.map { LoopRequests(eventLoop: $0, node: node) }
+    }
+
+    func requests(on eventLoop: any EventLoop) -> LoopRequests {
+        for loop in loops where loop.eventLoop === eventLoop { return loop }
+        preconditionFailure("a call on an event loop that is not the server's")
+    }
+
+    func header(revision: Int64) -> WireHeader {
+        WireHeader(
+            clusterID: clusterID, memberID: memberID.rawValue, revision: revision,
+            raftTerm: node.published.term.load(ordering: .relaxed))
+    }
+
+    /// A header as the calls have it that are not about keys: without a revision (K22).
+    var headerWithoutRevision: WireHeader { header(revision: 0) }
+
+    var isOverQuota: Bool {
+        guard let quota = limits.quotaBytes else { return false }
+        return sizes.total >= quota
+    }
+}
+
+/// How large the state is on disk, as of the last look.
+final class StateSizes: Sendable {
+    private let look: @Sendable () -> (total: Int, inUse: Int)
+    init(_ look: @escaping @Sendable () -> (total: Int, inUse: Int)) { self.look = look }
+    var total: Int { look().total }
+    var inUse: Int { look().inUse }
+}
+
+extension GRPCStatus {
+    static func undecodable(_ error: any Error) -> GRPCStatus {
+        GRPCStatus(.internalError, "grpc: error unmarshalling request: \(error)")
+    }
+}
+
+/// Encodes straight into a network buffer.
+struct BufferOutput: WireOutput {
+    var buffer: ByteBuffer
+
+    mutating func append(byte: UInt8) { buffer.writeInteger(byte) }
+    mutating func append(raw: UnsafeRawBufferPointer) { buffer.writeBytes(raw) }
+    mutating func reserve(_ count: Int) { buffer.reserveCapacity(minimumWritableBytes: count) }
+}

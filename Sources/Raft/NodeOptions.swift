@@ -1,0 +1,53 @@
+package import RaftCore
+
+/// How a node behaves; the same for every member of a cluster, except the id.
+package struct NodeOptions: Sendable {
+    package var id: NodeID
+    /// One tick: the heartbeat's interval, in nanoseconds.
+    package var tickNanoseconds: UInt64 = 100_000_000
+    package var electionTicks = 10
+    package var heartbeatTicks = 1
+    package var preVote = true
+    package var readMode = RaftCore.ReadMode.quorum
+
+    /// Seeds the election timeouts. Two members with one seed would campaign in step.
+    package var randomSeed: UInt64
+    /// Where this incarnation's proposal numbers start: no earlier incarnation of the node may have used the numbers
+    /// that follow.
+    package var firstSequence: UInt64
+
+    /// A request without an answer after this long fails with ``RequestFailure/timedOut``.
+    package var requestTimeoutNanoseconds: UInt64 = 7_000_000_000
+    /// A read index that was not confirmed is asked for again after this long: the request may have been lost.
+    package var readRetryNanoseconds: UInt64 = 500_000_000
+
+    /// Payload bytes of one append message.
+    package var maxMessageBytes = 1 << 20
+    package var maxInflightMessages = 256
+    package var maxInflightBytes = 64 << 20
+    package var maxUncommittedBytes = 128 << 20
+    /// Requests that this node has taken and not answered; beyond it they are refused.
+    package var maxPendingRequests = 100_000
+    /// Entries kept in memory for followers that are close behind; entries not yet applied are kept whatever they take.
+    package var entryCacheBytes = 64 << 20
+
+    /// The log is cut when this many entries were applied since the last cut...
+    package var snapshotCount: UInt64 = 10_000
+    /// ...and keeps this many behind the applied one, for followers that are a little behind.
+    package var catchUpEntries: UInt64 = 5_000
+
+    /// Applied writes reach the engine after this long, or when this many bytes have gathered.
+    package var flushIntervalNanoseconds: UInt64 = 100_000_000
+    package var flushBytes = 32 << 20
+
+    #if MARTLET_MUTATIONS
+    /// Mistakes made on purpose, to see whether the simulator finds them.
+    package var faults: RaftCore.Faults = []
+    #endif
+
+    package init(id: NodeID, randomSeed: UInt64, firstSequence: UInt64) {
+        self.id = id
+        self.randomSeed = randomSeed
+        self.firstSequence = firstSequence
+    }
+}

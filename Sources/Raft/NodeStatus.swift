@@ -1,0 +1,64 @@
+package import RaftCore
+package import Synchronization
+
+/// Where a node stands, as of its last batch.
+package struct NodeStatus: Hashable, Sendable {
+    package var id: NodeID
+    package var role = RoleName.follower
+    package var term = Term.zero
+    package var leader: NodeID?
+    package var commit = LogIndex.zero
+    package var applied = LogIndex.zero
+    package var lastIndex = LogIndex.zero
+    package var isLearner = false
+    package var failure: NodeFailure?
+    /// How often a leader was found, since the start.
+    package var leaderChanges = 0
+
+    package init(id: NodeID) { self.id = id }
+}
+
+/// What other threads may know of a node at any time: its status and its state's newest view.
+package final class PublishedState<View: Sendable>: Sendable {
+    private let statusBox: Mutex<NodeStatus>
+    private let viewBox: Mutex<ViewAndIndex>
+
+    private struct ViewAndIndex: Sendable {
+        var view: View
+        var applied: LogIndex
+    }
+
+    /// The current term, for those who need nothing else.
+    package let term = Atomic<UInt64>(0)
+    /// Requests that were taken and not answered yet.
+    package let pendingProposals = Atomic<Int>(0)
+
+    package init(status: NodeStatus, view: View, applied: LogIndex) {
+        statusBox = Mutex(status)
+        term.store(status.term.rawValue, ordering: .relaxed)
+        viewBox = Mutex(ViewAndIndex(view: view, applied: applied))
+    }
+
+    package var status: NodeStatus { statusBox.withLock { $0 } }
+    /// The newest published state: what a serializable read sees.
+    package var view: View { viewBox.withLock { $0.view } }
+
+    package func view(ifAppliedUpTo index: LogIndex) -> View? {
+        viewBox.withLock { $0.applied >= index ? $0.view : nil }
+    }
+
+    func publish(_ view: View, applied: LogIndex) {
+        viewBox.withLock { box in
+            box.view = view
+            box.applied = applied
+        }
+    }
+
+    func update(_ change: (inout NodeStatus) -> Void) {
+        let newTerm = statusBox.withLock { status in
+            change(&status)
+            return status.term.rawValue
+        }
+        term.store(newTerm, ordering: .relaxed)
+    }
+}

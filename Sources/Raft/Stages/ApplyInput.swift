@@ -1,0 +1,22 @@
+package import RaftCore
+
+/// What the apply stage is told.
+package enum ApplyInput<Machine: StateMachine>: Sendable {
+    /// These proposals of ours are on their way; their entries come later, if they come. All have one deadline.
+    case expect([PendingProposal<Machine>], deadline: UInt64)
+    /// Committed entries, in order.
+    case apply([Entry])
+    /// Answer these reads once everything up to `index` has been applied.
+    case read([Ticket<Machine.View>], at: LogIndex)
+    case makeSnapshot(for: NodeID)
+    /// Replace the state; then tell consensus that the write may go on to the log.
+    case install(Machine.Staged, SnapshotDescription, WriteID)
+    /// The flusher is done.
+    case flushed
+    case failed(NodeFailure)
+}
+
+package struct PendingProposal<Machine: StateMachine>: Sendable {
+    package var sequence: UInt64
+    package var ticket: Ticket<Machine.Result>
+}

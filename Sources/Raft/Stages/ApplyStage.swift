@@ -1,0 +1,251 @@
+import Synchronization
+import PeerTransport
+import RaftCore
+
+/// Applies committed entries to the state machine, in order, and answers who waits for them; hands what was applied to
+/// the flusher; answers reads whose index has been reached.
+final class ApplyStage<Machine: StateMachine>: Stage {
+    typealias Input = ApplyInput<Machine>
+
+    struct Outlets: Sendable {
+        var consensus: any Mailbox<ConsensusInput<Machine>>
+        var flush: any Mailbox<any FlushJob>
+        var published: PublishedState<Machine.View>
+    }
+
+    /// Entries applied before their answers leave, and the view is published: a long batch must not hold back the
+    /// answers at its head.
+    private static var entriesPerPublication: Int { 512 }
+
+    private let machine: Machine
+    private let options: NodeOptions
+    private let outlets: Outlets
+    private var replies = ReplyBatch<Machine.Result>()
+    private var pending: [UInt64: Ticket<Machine.Result>] = [:]
+    /// Deadlines in the order of the proposals: all wait equally long.
+    private var deadlines: [(deadline: UInt64, first: UInt64, last: UInt64)] = []
+    private var waitingReads: [(index: LogIndex, tickets: [Ticket<Machine.View>])] = []
+    private var configuration: Configuration
+
+    private var isFlushing = false
+    private var lastFlush: UInt64 = 0
+    private var flushingUpTo = LogIndex.zero
+    private var hasHousekeeping = true
+    private var install: (staged: Machine.Staged, description: SnapshotDescription, id: WriteID)?
+    private var now: UInt64 = 0
+    private var failure: NodeFailure?
+
+    init(machine: Machine, options: NodeOptions, outlets: Outlets) {
+        self.machine = machine
+        self.options = options
+        self.outlets = outlets
+        configuration = machine.configuration
+    }
+
+    var wakeAt: UInt64? {
+        guard failure == nil else { return nil }
+        return hasHousekeeping ? now : now + options.flushIntervalNanoseconds
+    }
+
+    func process(_ inputs: inout [Input], now: UInt64) {
+        self.now = now
+        guard failure == nil else { return refuseAll(inputs) }
+        do {
+            for input in inputs { try take(input) }
+            if inputs.isEmpty, hasHousekeeping {
+                hasHousekeeping = try machine.doHousekeeping()
+                if !hasHousekeeping { try publish() }
+            }
+            expire()
+            try flushIfDue()
+        } catch let failure as NodeFailure {
+            fail(failure)
+        } catch {
+            fail(NodeFailure(part: .stateMachine, reason: "\(error)"))
+        }
+    }
+
+    private func take(_ input: Input) throws {
+        switch input {
+        case .expect(let proposals, let deadline):
+            guard let first = proposals.first, let last = proposals.last else { return }
+            for proposal in proposals { pending[proposal.sequence] = proposal.ticket }
+            deadlines.append((deadline, first.sequence, last.sequence))
+        case .apply(let entries): try apply(entries)
+        case .read(let tickets, let index):
+            waitingReads.append((index, tickets))
+            answerReads(from: try machine.view)
+        case .makeSnapshot(let node):
+            let description = SnapshotDescription(
+                index: machine.applied.index, term: machine.applied.term, configuration: configuration)
+            let source = try machine.makeSnapshotSource()
+            outlets.consensus.post(.snapshotMade(to: node, description, source))
+        case .install(let staged, let description, let id):
+            install = (staged, description, id)
+            try installIfPossible()
+        case .flushed:
+            try machine.endFlush()
+            isFlushing = false
+            outlets.consensus.postQuietly(.durable(flushingUpTo))
+            try installIfPossible()
+        case .failed(let failure): throw failure
+        }
+    }
+
+    private func apply(_ entries: [Entry]) throws {
+        var sinceLastPublication = 0
+        var hasConfiguration = false
+        for entry in entries {
+            precondition(
+                entry.index == machine.applied.index.next,
+                "entry \(entry.index.rawValue) after \(machine.applied.index.rawValue)")
+            let place = AppliedPlace(index: entry.index, term: entry.term)
+            switch entry.kind {
+            case .command:
+                if entry.payload.isEmpty {
+                    try machine.skip(at: place)
+                } else {
+                    try entry.payload.withUnsafeBytes { try apply($0, at: place) }
+                }
+            case .configuration:
+                try applyConfiguration(entry, at: place)
+                hasConfiguration = true
+            }
+            sinceLastPublication += 1
+            if sinceLastPublication == Self.entriesPerPublication {
+                try publish()
+                sinceLastPublication = 0
+            }
+        }
+        try publish()
+        hasHousekeeping = true
+        // Nobody waits for this news, except when the configuration changed: consensus hears it with the next thing.
+        if hasConfiguration {
+            outlets.consensus.post(.applied(machine.applied.index))
+        } else {
+            outlets.consensus.postQuietly(.applied(machine.applied.index))
+        }
+    }
+
+    private func apply(_ payload: UnsafeRawBufferPointer, at place: AppliedPlace) throws {
+        guard let id = ProposalID(reading: payload) else {
+            throw NodeFailure(part: .stateMachine, reason: "entry \(place.index.rawValue) is too short for a command")
+        }
+        let command = UnsafeRawBufferPointer(rebasing: payload[ProposalID.encodedBytes...])
+        let isAwaited = id.origin == options.id && pending[id.sequence] != nil
+        let result = try machine.apply(command, at: place, isAwaited: isAwaited)
+        if isAwaited { answer(id, result) }
+    }
+
+    private func answer(_ id: ProposalID, _ result: Machine.Result) {
+        if id.origin == options.id, let ticket = pending.removeValue(forKey: id.sequence) {
+            replies.add(ticket, .success(result))
+            outlets.published.pendingProposals.subtract(1, ordering: .relaxed)
+        }
+    }
+
+    private func applyConfiguration(_ entry: Entry, at place: AppliedPlace) throws {
+        var change: ConfigurationChange
+        do {
+            change = try ConfigurationChange(decoding: entry.payload)
+        } catch {
+            throw NodeFailure(
+                part: .stateMachine, reason: "entry \(entry.index.rawValue) is no configuration change: \(error)")
+        }
+        let id = change.context.withUnsafeBytes { ProposalID(reading: $0) }
+        configuration = try configuration.applying(change)
+        let context = Array(change.context.dropFirst(ProposalID.encodedBytes))
+        let result = try machine.apply(configuration, context: context, at: place)
+        outlets.consensus.post(.configurationApplied(change, at: entry.index))
+        if let id { answer(id, result) }
+    }
+
+    private func publish() throws {
+        let view = try machine.view
+        outlets.published.publish(view, applied: machine.applied.index)
+        replies.flush()
+        answerReads(from: view)
+    }
+
+    private func answerReads(from view: Machine.View) {
+        guard !waitingReads.isEmpty else { return }
+        let applied = machine.applied.index
+        var answers = ReplyBatch<Machine.View>()
+        var kept: [(index: LogIndex, tickets: [Ticket<Machine.View>])] = []
+        for (index, tickets) in waitingReads {
+            if index <= applied {
+                for ticket in tickets { answers.add(ticket, .success(view)) }
+            } else {
+                kept.append((index, tickets))
+            }
+        }
+        waitingReads = kept
+        answers.flush()
+    }
+
+    private func flushIfDue() throws {
+        guard !isFlushing, install == nil else { return }
+        let isDue = now >= lastFlush + options.flushIntervalNanoseconds || machine.unflushedBytes >= options.flushBytes
+        guard isDue, machine.unflushedBytes > 0, let job = try machine.beginFlush() else { return }
+        lastFlush = now
+        isFlushing = true
+        flushingUpTo = job.applied.index
+        outlets.flush.post(job)
+    }
+
+    /// The flusher must not write the old state behind the new one's back: an installation waits for it.
+    private func installIfPossible() throws {
+        guard !isFlushing, let (staged, description, id) = install else { return }
+        install = nil
+        try machine.install(staged)
+        configuration = description.configuration
+        try publish()
+        outlets.consensus.post(contentsOf: [.durable(description.index), .installed(id)])
+    }
+
+    private func expire() {
+        while let oldest = deadlines.first, now >= oldest.deadline {
+            deadlines.removeFirst()
+            for sequence in oldest.first...oldest.last {
+                if let ticket = pending.removeValue(forKey: sequence) {
+                    replies.add(ticket, .failure(.timedOut))
+                    outlets.published.pendingProposals.subtract(1, ordering: .relaxed)
+                }
+            }
+        }
+        // Groups whose proposals have all been answered go as well, so that the list stays short.
+        while deadlines.count > 64, let oldest = deadlines.first,
+            !(oldest.first...oldest.last).contains(where: { pending[$0] != nil })
+        {
+            deadlines.removeFirst()
+        }
+        replies.flush()
+    }
+
+    private func fail(_ failure: NodeFailure) {
+        guard self.failure == nil else { return }
+        self.failure = failure
+        for sequence in pending.keys.sorted() { replies.add(pending[sequence]!, .failure(.stopped)) }
+        pending = [:]
+        replies.flush()
+        var answers = ReplyBatch<Machine.View>()
+        for (_, tickets) in waitingReads { for ticket in tickets { answers.add(ticket, .failure(.stopped)) } }
+        waitingReads = []
+        answers.flush()
+        outlets.consensus.post(.failed(failure))
+    }
+
+    private func refuseAll(_ inputs: [Input]) {
+        var answers = ReplyBatch<Machine.View>()
+        for input in inputs {
+            switch input {
+            case .expect(let proposals, _):
+                for proposal in proposals { replies.add(proposal.ticket, .failure(.stopped)) }
+            case .read(let tickets, _): for ticket in tickets { answers.add(ticket, .failure(.stopped)) }
+            default: break
+            }
+        }
+        replies.flush()
+        answers.flush()
+    }
+}

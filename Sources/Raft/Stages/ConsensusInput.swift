@@ -1,0 +1,46 @@
+package import PeerTransport
+package import RaftCore
+
+/// A command on its way into the log, and who waits for its result.
+package struct CommandProposal<Machine: StateMachine>: Sendable {
+    /// The first ``ProposalID/encodedBytes`` bytes are free for the id.
+    package var payload: [UInt8]
+    package var ticket: Ticket<Machine.Result>
+
+    package init(payload: [UInt8], ticket: Ticket<Machine.Result>) {
+        self.payload = payload
+        self.ticket = ticket
+    }
+}
+
+/// What the consensus stage is told.
+package enum ConsensusInput<Machine: StateMachine>: Sendable {
+    // From the server.
+    case propose(CommandProposal<Machine>)
+    case proposeMany([CommandProposal<Machine>])
+    case read(Ticket<Machine.View>)
+    case readMany([Ticket<Machine.View>])
+    case changeConfiguration(ConfigurationChange, Ticket<Machine.Result>)
+    case transferLeadership(to: NodeID)
+    case campaign
+
+    // From the transport.
+    case received([Message])
+    case unreachable(NodeID)
+    case snapshotArrived(Message, Machine.Staged)
+    case snapshotSent(to: NodeID, succeeded: Bool)
+
+    // From the log stage.
+    case persisted(WriteID)
+    case loaded(Message)
+    case loadFailed(to: NodeID)
+
+    // From the apply stage.
+    case applied(LogIndex)
+    case configurationApplied(ConfigurationChange, at: LogIndex)
+    case durable(LogIndex)
+    case snapshotMade(to: NodeID, SnapshotDescription, any SnapshotSource)
+    case installed(WriteID)
+
+    case failed(NodeFailure)
+}

@@ -1,0 +1,146 @@
+import RaftCore
+import WriteAheadLog
+
+/// Makes the core's writes durable: everything that has gathered goes to the disk at once, with one fdatasync (group
+/// commit).
+final class LogStage<Machine: StateMachine>: Stage {
+    typealias Input = LogInput
+
+    private var log: WriteAheadLog
+    private let consensus: any Mailbox<ConsensusInput<Machine>>
+    /// Where each entry is, from the one after ``base`` on.
+    private var locations: [RecordLocation]
+    private var base: LogPlace
+    private var terms: TermRuns
+    private var failure: NodeFailure?
+    private var sealAt: UInt64?
+
+    init(
+        log: consuming WriteAheadLog, recovered: RecoveredLog, base: LogPlace,
+        consensus: any Mailbox<ConsensusInput<Machine>>
+    ) {
+        self.log = log
+        self.log.preamble = [
+            PreambleRecord(
+                kind: LogRecordKind.hardState.record, payload: LogRecord.encode(recovered.hardState))
+        ]
+        self.consensus = consensus
+        self.base = base
+        locations = recovered.locations
+        terms = TermRuns(base: base)
+        var index = base.index
+        for summary in recovered.summaries {
+            index = index.next
+            terms.append(LogPlace(index: index, term: summary.term))
+        }
+    }
+
+    /// After so long without a write the log proves to later readers that its last batch was whole.
+    private static var sealAfterNanoseconds: UInt64 { 1_000_000_000 }
+
+    var wakeAt: UInt64? { failure == nil ? sealAt : nil }
+
+    func process(_ inputs: inout [LogInput], now: UInt64) {
+        guard failure == nil else { return }
+        do {
+            if inputs.isEmpty, let due = sealAt, now >= due {
+                try log.seal()
+                sealAt = nil
+                return
+            }
+            var lastWrite: WriteID?
+            for input in inputs {
+                if case .write(let id, let write) = input {
+                    try append(write)
+                    lastWrite = id
+                }
+            }
+            if let lastWrite {
+                try log.synchronize()
+                consensus.post(.persisted(lastWrite))
+                sealAt = now + Self.sealAfterNanoseconds
+            }
+            for input in inputs {
+                switch input {
+                case .write: break
+                case .load(let header, let first, let end): load(header, first: first, end: end)
+                case .cut(let index): try cut(upTo: index)
+                }
+            }
+        } catch {
+            let failure = NodeFailure(part: .log, reason: "\(error)")
+            self.failure = failure
+            consensus.post(.failed(failure))
+        }
+    }
+
+    private func append(_ write: Write) throws(WALError) {
+        if let snapshot = write.snapshot {
+            base = LogPlace(index: snapshot.index, term: snapshot.term)
+            terms = TermRuns(base: base)
+            locations = []
+            try append(.base, LogRecord.encode(base))
+        }
+        // The hard state goes before the entries: should the batch be torn, a term without its entries is harmless,
+        // entries of a term that was never entered are not.
+        if let state = write.hardState {
+            let record = LogRecord.encode(state)
+            // Every segment starts with the newest one, so that older segments can go.
+            log.preamble = [PreambleRecord(kind: LogRecordKind.hardState.record, payload: record)]
+            try append(.hardState, record)
+        }
+        for entry in write.entries {
+            precondition(
+                entry.index > base.index && entry.index <= terms.last.index.next,
+                "entry \(entry.index.rawValue) after \(terms.last.index.rawValue)")
+            terms.truncate(from: entry.index)
+            locations.removeSubrange(Int(entry.index.rawValue - base.index.rawValue - 1)...)
+            let location = try log.append(
+                kind: LogRecordKind.entry.record, byteCount: LogRecord.entryHeadBytes + entry.payload.count
+            ) { LogRecord.write(entry, to: $0) }
+            terms.append(LogPlace(index: entry.index, term: entry.term))
+            locations.append(location)
+        }
+    }
+
+    private func append(_ kind: LogRecordKind, _ payload: [UInt8]) throws(WALError) {
+        _ = try log.append(kind: kind.record, payload)
+    }
+
+    /// Reads an append's entries from the disk, as many as fit the message that the core sized.
+    private func load(_ header: Message, first: LogIndex, end: LogIndex) {
+        guard first > base.index, end <= terms.last.index.next else {
+            return consensus.post(.loadFailed(to: header.to))
+        }
+        var entries: [Entry] = []
+        do {
+            for raw in first.rawValue..<end.rawValue {
+                let (kind, payload) = try log.read(at: locations[Int(raw - base.index.rawValue - 1)])
+                let record = try payload.withUnsafeBytes { bytes in try LogRecord(kind: kind.rawValue, payload: bytes) }
+                guard case .entry(let entry) = record, entry.index == LogIndex(raw) else {
+                    throw NodeFailure(part: .log, reason: "entry \(raw) is not where it was written")
+                }
+                entries.append(entry)
+            }
+            consensus.post(.loaded(header.carrying(entries)))
+        } catch {
+            // What was acknowledged cannot be read back: going on would hide it.
+            let failure = (error as? NodeFailure) ?? NodeFailure(part: .log, reason: "\(error)")
+            self.failure = failure
+            consensus.post(.failed(failure))
+        }
+    }
+
+    private func cut(upTo index: LogIndex) throws(WALError) {
+        guard index > base.index, index < terms.last.index, let term = terms.term(at: index) else { return }
+        let count = Int(index.rawValue - base.index.rawValue)
+        let firstKept = locations[count]
+        base = LogPlace(index: index, term: term)
+        locations.removeFirst(count)
+        terms.cut(base: base)
+        // Durable before anything goes: recovery must know where the log starts, whatever the oldest segment says.
+        try append(.cut, LogRecord.encode(base))
+        try log.synchronize()
+        try log.cut(before: firstKept)
+    }
+}

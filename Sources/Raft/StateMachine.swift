@@ -1,0 +1,83 @@
+package import PeerTransport
+package import RaftCore
+
+/// What a node replicates. Lives on the apply stage, and is touched by that stage alone; what other threads read is a
+/// ``View``.
+///
+/// It keeps its own applied index, in the same atomic batch as the data (decision 3): opening it is recovery.
+package protocol StateMachine: AnyObject, SendableMetatype {
+    /// What a command's proposer is answered.
+    associatedtype Result: Sendable
+    /// A consistent state that any thread can read.
+    associatedtype View: Sendable
+    /// A snapshot that has arrived in whole, and waits for its installation.
+    associatedtype Staged: Sendable
+
+    /// The last entry whose effects are in the state, durable or not.
+    var applied: AppliedPlace { get }
+    /// Where the state was born: by bootstrap, or by the installation of a snapshot. While ``applied`` is still there, the
+    /// log may know nothing of it; later, a log that does not reach ``applied`` has lost something.
+    var origin: AppliedPlace { get }
+    /// The configuration as of ``applied``.
+    var configuration: Configuration { get }
+
+    /// Applies one command; the same log gives the same state and the same results on every member.
+    /// - Parameter isAwaited: whether this node's own client waits for the result; otherwise it may lack what only an
+    ///   answer would hold.
+    func apply(_ command: UnsafeRawBufferPointer, at place: AppliedPlace, isAwaited: Bool) throws -> Result
+    /// The configuration has changed; `context` is the proposer's.
+    func apply(_ configuration: Configuration, context: [UInt8], at place: AppliedPlace) throws -> Result
+    /// An entry without a command, or with one that the cluster refused.
+    func skip(at place: AppliedPlace) throws
+
+    /// The state after everything applied so far.
+    var view: View { get throws }
+
+    /// How many bytes wait for a flush.
+    var unflushedBytes: Int { get }
+    /// Closes what waits into one job for the flusher; nil if nothing waits or a job is under way.
+    func beginFlush() throws -> (any FlushJob)?
+    /// The job has been done; what it wrote is durable.
+    func endFlush() throws
+
+    /// A bounded piece of work that the state wants done some time (compaction). False when nothing is left.
+    func doHousekeeping() throws -> Bool
+
+    /// The state after everything applied so far, as a stream.
+    func makeSnapshotSource() throws -> any SnapshotSource
+    /// Replaces the state by a snapshot that has arrived; durable when this returns.
+    func install(_ staged: Staged) throws
+}
+
+/// Where a state stands in the log.
+package struct AppliedPlace: Hashable, Sendable {
+    package var index: LogIndex
+    package var term: Term
+
+    package init(index: LogIndex, term: Term) {
+        self.index = index
+        self.term = term
+    }
+}
+
+/// A part of the state on its way to the engine; done on the flusher's thread.
+package protocol FlushJob: Sendable {
+    /// Everything up to here is durable when the job has been done.
+    var applied: AppliedPlace { get }
+    func run() throws
+}
+
+/// Receives a snapshot beside the running state machine, on the transport's thread.
+package protocol SnapshotReceiver<Staged>: AnyObject, Sendable {
+    associatedtype Staged: Sendable
+    func begin(_ description: SnapshotDescription) throws -> any StagingSink<Staged>
+}
+
+/// The place where one snapshot is put together.
+package protocol StagingSink<Staged>: AnyObject, Sendable {
+    associatedtype Staged: Sendable
+    func write(_ chunk: [UInt8]) throws
+    /// Checks that the snapshot is whole and makes it durable.
+    func finish() throws -> Staged
+    func abort()
+}

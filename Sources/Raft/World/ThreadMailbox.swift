@@ -1,0 +1,90 @@
+import Glibc
+
+/// A queue between threads. Posting takes one short lock, and a system call only if the stage is asleep; draining takes
+/// everything at once, by exchanging two arrays that keep their memory.
+final class ThreadMailbox<Input: Sendable>: Mailbox, @unchecked Sendable {
+    let name: String
+    private let lock: UnsafeMutablePointer<pthread_mutex_t>
+    private let arrived: UnsafeMutablePointer<pthread_cond_t>
+    // Guarded by `lock`.
+    private var pending: [Input] = []
+    private var isAsleep = false
+    private var isClosed = false
+
+    init(name: String) {
+        self.name = name
+        lock = .allocate(capacity: 1)
+        arrived = .allocate(capacity: 1)
+        pthread_mutex_init(lock, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(arrived, &attributes)
+        pthread_condattr_destroy(&attributes)
+    }
+
+    deinit {
+        pthread_cond_destroy(arrived)
+        pthread_mutex_destroy(lock)
+        arrived.deallocate()
+        lock.deallocate()
+    }
+
+    func post(_ input: Input) {
+        pthread_mutex_lock(lock)
+        pending.append(input)
+        let mustWake = isAsleep
+        isAsleep = false
+        pthread_mutex_unlock(lock)
+        if mustWake { pthread_cond_signal(arrived) }
+    }
+
+    func post(contentsOf inputs: [Input]) {
+        guard !inputs.isEmpty else { return }
+        pthread_mutex_lock(lock)
+        pending.append(contentsOf: inputs)
+        let mustWake = isAsleep
+        isAsleep = false
+        pthread_mutex_unlock(lock)
+        if mustWake { pthread_cond_signal(arrived) }
+    }
+
+    func postQuietly(_ input: Input) {
+        pthread_mutex_lock(lock)
+        pending.append(input)
+        pthread_mutex_unlock(lock)
+    }
+
+    /// Waits until something has arrived or `deadline` has come, and takes all of it. False when the mailbox is closed.
+    func drain(into inputs: inout [Input], until deadline: UInt64?) -> Bool {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        while pending.isEmpty && !isClosed {
+            if let deadline {
+                guard monotonicNanoseconds() < deadline else { break }
+                isAsleep = true
+                var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+                pthread_cond_timedwait(arrived, lock, &time)
+            } else {
+                isAsleep = true
+                pthread_cond_wait(arrived, lock)
+            }
+        }
+        isAsleep = false
+        if isClosed {
+            pending = []
+            return false
+        }
+        swap(&pending, &inputs)
+        return true
+    }
+
+    /// Ends the stage that drains this; what is posted from now on is kept by nobody.
+    func close() {
+        pthread_mutex_lock(lock)
+        isClosed = true
+        isAsleep = false
+        pthread_mutex_unlock(lock)
+        pthread_cond_broadcast(arrived)
+    }
+}

@@ -1,0 +1,226 @@
+/// Why somebody campaigns.
+enum CampaignKind: Sendable {
+    case preElection, election
+    /// The leader has asked for it: no pre-vote, since nothing was cut off, and no lease holds it up.
+    case transfer
+}
+
+extension RaftCore {
+    // MARK: Time
+
+    /// "A server remains in follower state as long as it receives valid RPCs from a leader or candidate" (§5.2).
+    mutating func tickElection(into effects: inout Effects) {
+        electionElapsed += 1
+        if mayCampaign, electionElapsed >= electionTimeout {
+            electionElapsed = 0
+            campaignIfAllowed(options.preVote ? .preElection : .election, into: &effects)
+        }
+    }
+
+    /// "Election timeouts are chosen randomly from a fixed interval" (§5.2).
+    mutating func drawElectionTimeout() {
+        electionTimeout = options.electionTicks + Int(random.next() % UInt64(options.electionTicks))
+    }
+
+    /// A leader was heard of within the minimum election timeout, or may have been before a restart.
+    ///
+    /// Where reads rest on leases, this is a promise to that leader, and outlives what this node knows of it: neither a
+    /// restart nor a stray message of a higher term may end it, or another leader could be elected while the first still
+    /// answers reads.
+    var isWithinLease: Bool {
+        guard options.checkQuorum else { return false }
+        if options.readMode == .lease {
+            if isLeaseForgotten, now < UInt64(options.electionTicks) { return true }
+            if let heard = leaderHeardAt, now - heard < UInt64(options.electionTicks) { return true }
+        }
+        return knownLeader != nil && electionElapsed < options.electionTicks
+    }
+
+    /// Voters that have a state. (A node that waits for a snapshot has none.)
+    var mayCampaign: Bool { configuration.isVoter(options.id) && durability.snapshot == nil }
+
+    // MARK: Transitions
+
+    private mutating func leaveRole(to new: Role, into effects: inout Effects) {
+        if let leader = takeLeadership() {
+            // Nobody will answer these now: those of other members are asked again, our own can be told.
+            for read in leader.reads.all where read.from == options.id {
+                effects.emit(.readRefused(read.id, reason: .noLeader))
+            }
+        }
+        role = new
+    }
+
+    mutating func becomeFollower(in newTerm: Term, of leader: NodeID?, into effects: inout Effects) {
+        enter(newTerm)
+        leaveRole(to: .follower(leader: leader), into: &effects)
+        effects.emit(.trace(.becameFollower(term, leader: leader)))
+    }
+
+    /// The clock starts anew; a vote is for one term only.
+    private mutating func enter(_ newTerm: Term) {
+        precondition(newTerm >= term, "term \(term.rawValue) goes back to \(newTerm.rawValue)")
+        if newTerm > term {
+            term = newTerm
+            votedFor = nil
+        }
+        electionElapsed = 0
+        drawElectionTimeout()
+    }
+
+    mutating func campaignIfAllowed(_ kind: CampaignKind, into effects: inout Effects) {
+        guard !isLeader, mayCampaign else { return }
+        // A committed change that is not applied yet may have made this node no voter, or a quorum out of others.
+        guard !trail.hasConfiguration(after: applied, through: commit) else { return }
+        campaign(kind, into: &effects)
+    }
+
+    private mutating func campaign(_ kind: CampaignKind, into effects: inout Effects) {
+        let campaignTerm: Term
+        if kind == .preElection {
+            // Neither term nor vote nor clock change: a pre-candidate disturbs nobody, itself included.
+            role = .preCandidate(Votes())
+            campaignTerm = term.next
+            effects.emit(.trace(.becamePreCandidate(term)))
+        } else {
+            enter(term.next)
+            votedFor = options.id
+            role = .candidate(Votes())
+            campaignTerm = term
+            effects.emit(.trace(.becameCandidate(term)))
+        }
+        let request = VoteRequest(
+            lastIndex: trail.lastIndex, lastTerm: trail.lastTerm, isTransfer: kind == .transfer)
+        for voter in configuration.allVoters {
+            if voter == options.id {
+                // The own vote counts when it is durable, like anyone's.
+                hold.add(.ownVote(term: campaignTerm, isPreVote: kind == .preElection))
+                continue
+            }
+            let body: Message.Body = kind == .preElection ? .preVote(request) : .vote(request)
+            effects.emit(.send(Message(from: options.id, to: voter, term: campaignTerm, body: body)))
+        }
+    }
+
+    // MARK: Votes
+
+    mutating func onVoteRequest(
+        _ request: VoteRequest, isPreVote: Bool, _ message: borrowing Message, into effects: inout Effects
+    ) {
+        // Learners vote too: one may have been made a voter without knowing it yet, and its vote be needed. It is for
+        // the candidate to know whom it asks.
+        let isFree =
+            votedFor == message.from || votedFor == nil && knownLeader == nil || isPreVote && message.term > term
+            || grantsVoteTwice
+        let isGranted = isFree && trail.isUpToDate(index: request.lastIndex, term: request.lastTerm)
+        // A pre-vote is granted in the term that it was asked for, which this node has not entered; a candidate would
+        // take an answer in this node's term for an old one.
+        let answerTerm = isGranted ? message.term : term
+        let reply = VoteReply(isGranted: isGranted)
+        sendWhenDurable(isPreVote ? .preVoteReply(reply) : .voteReply(reply), to: message.from, term: answerTerm)
+        if isGranted, !isPreVote {
+            electionElapsed = 0
+            votedFor = message.from
+        }
+    }
+
+    mutating func onVoteReply(
+        _ reply: VoteReply, isPreVote: Bool, _ message: borrowing Message, into effects: inout Effects
+    ) {
+        count(reply.isGranted, by: message.from, isPreVote: isPreVote, into: &effects)
+    }
+
+    /// Called when the vote is durable; the campaign may be over by then.
+    mutating func onOwnVote(in campaignTerm: Term, isPreVote: Bool, into effects: inout Effects) {
+        guard campaignTerm == (isPreVote ? term.next : term) else { return }
+        count(true, by: options.id, isPreVote: isPreVote, into: &effects)
+    }
+
+    private mutating func count(
+        _ isGranted: Bool, by voter: NodeID, isPreVote: Bool, into effects: inout Effects
+    ) {
+        var votes: Votes
+        switch role {
+        case .preCandidate(let current) where isPreVote: votes = current
+        case .candidate(let current) where !isPreVote: votes = current
+        default: return  // The answer to a campaign that is over.
+        }
+        votes.record(voter, granted: isGranted)
+        role = isPreVote ? .preCandidate(votes) : .candidate(votes)
+        switch JointQuorum(configuration).outcome({ votes[$0] }) {
+        case .won where isPreVote: campaign(.election, into: &effects)
+        case .won: becomeLeader(into: &effects)
+        case .lost: becomeFollower(in: term, of: nil, into: &effects)
+        case .pending: break
+        }
+    }
+
+    // MARK: Leading
+
+    private mutating func becomeLeader(into effects: inout Effects) {
+        electionElapsed = 0
+        drawElectionTimeout()
+        // "nextIndex: initialized to leader last log index + 1; matchIndex: initialized to 0" (figure 2).
+        var leader = LeaderState(
+            peers: configuration.members.map { id in
+                Progress(
+                    id: id, isLearner: configuration.learners.contains(id), next: trail.lastIndex.next,
+                    limits: options)
+            },
+            // There may be a change among the entries that are not applied yet. Looking for it is not worth the while:
+            // they are all committed soon.
+            pendingConfigurationIndex: trail.lastIndex)
+        if let own = leader.slot(of: options.id) {
+            leader.peers[own].match = durability.stableIndex
+            leader.peers[own].becomeReplicate()
+            leader.peers[own].next = trail.lastIndex.next
+            leader.peers[own].isRecentlyActive = true
+        }
+        effects.emit(.trace(.becameLeader(term)))
+        // "A blank no-op entry into the log at the start of its term" (§8): it commits what older terms have left.
+        append([Proposal(payload: [])], &leader, into: &effects)
+        broadcastAppend(&leader, into: &effects)
+        role = .leader(leader)
+    }
+
+    mutating func tickLeader(into effects: inout Effects) {
+        guard var leader = takeLeadership() else { return }
+        leader.heartbeatElapsed += 1
+        electionElapsed += 1
+        if electionElapsed >= options.electionTicks {
+            electionElapsed = 0
+            if options.checkQuorum, !checkQuorum(&leader) {
+                role = .leader(leader)
+                effects.emit(.trace(.steppedDownWithoutQuorum(term)))
+                becomeFollower(in: term, of: nil, into: &effects)
+                return
+            }
+            // Who has not taken over by now may never do so: go on.
+            leader.transferee = nil
+        }
+        if leader.heartbeatElapsed >= options.heartbeatTicks {
+            leader.heartbeatElapsed = 0
+            heartbeatOnTick(&leader, into: &effects)
+        }
+        role = .leader(leader)
+    }
+
+    /// "A leader steps down if an election timeout elapses without a successful round of heartbeats to a majority of its
+    /// cluster" (thesis, §6.2).
+    private func checkQuorum(_ leader: inout LeaderState) -> Bool {
+        let outcome = JointQuorum(configuration).outcome { id in
+            leader.slot(of: id).map { leader.peers[$0].isRecentlyActive }
+        }
+        for place in leader.peers.indices where leader.peers[place].id != options.id {
+            leader.peers[place].isRecentlyActive = false
+        }
+        return outcome == .won
+    }
+
+    /// A follower lets go of its leader without a new term, so that it votes for another: for callers that know that
+    /// the leader is gone. Not where reads may rest on the lease.
+    mutating func onForgetLeader(into effects: inout Effects) {
+        guard options.readMode == .quorum, case .follower(.some) = role else { return }
+        role = .follower(leader: nil)
+    }
+}

@@ -1,0 +1,51 @@
+package import PeerTransport
+package import Raft
+package import RaftCore
+package import Replica
+
+/// The server's own state machine, with somebody watching what it applies.
+package final class ObservedMachine: StateMachine {
+    package typealias Result = ReplicaResult
+    package typealias View = ReplicaView
+    package typealias Staged = StagedSnapshot
+
+    private let machine: KeyValueMachine
+    /// Place, and the bytes that were applied there.
+    private let onApply: (AppliedPlace, UnsafeRawBufferPointer) -> Void
+
+    init(_ machine: KeyValueMachine, onApply: @escaping (AppliedPlace, UnsafeRawBufferPointer) -> Void) {
+        self.machine = machine
+        self.onApply = onApply
+    }
+
+    package var applied: AppliedPlace { machine.applied }
+    package var origin: AppliedPlace { machine.origin }
+    package var configuration: Configuration { machine.configuration }
+    package var view: ReplicaView { get throws { try machine.view } }
+    package var unflushedBytes: Int { machine.unflushedBytes }
+
+    package func apply(
+        _ command: UnsafeRawBufferPointer, at place: AppliedPlace, isAwaited: Bool
+    ) throws -> ReplicaResult {
+        onApply(place, command)
+        return try machine.apply(command, at: place, isAwaited: isAwaited)
+    }
+
+    package func apply(
+        _ configuration: Configuration, context: [UInt8], at place: AppliedPlace
+    ) throws -> ReplicaResult {
+        context.withUnsafeBytes { onApply(place, $0) }
+        return try machine.apply(configuration, context: context, at: place)
+    }
+
+    package func skip(at place: AppliedPlace) throws {
+        onApply(place, UnsafeRawBufferPointer(start: nil, count: 0))
+        try machine.skip(at: place)
+    }
+
+    package func beginFlush() throws -> (any FlushJob)? { try machine.beginFlush() }
+    package func endFlush() throws { try machine.endFlush() }
+    package func doHousekeeping() throws -> Bool { try machine.doHousekeeping() }
+    package func makeSnapshotSource() throws -> any SnapshotSource { try machine.makeSnapshotSource() }
+    package func install(_ staged: StagedSnapshot) throws { try machine.install(staged) }
+}

@@ -1,0 +1,239 @@
+import MVCC
+import Platform
+import Raft
+import RaftCore
+import Replica
+
+/// Clients that put, read and compare-and-write on few keys through any member, and remember what they asked, when, and
+/// what they were told. Keys come in groups; an operation stays inside one.
+package final class KeyValueWorkload {
+    package struct Options: Sendable {
+        package var clients = 5
+        package var groups = 4
+        package var keysPerGroup = 3
+        package var thinkNanoseconds: UInt64 = 40_000_000
+        package var valueBytes = 40
+
+        package init() {}
+    }
+
+    package private(set) var history: [HistoryOperation] = []
+    package private(set) var acknowledged = 0
+    private let cluster: SimulatedCluster
+    private let options: Options
+    private var random: RandomSource
+    private var nextValue = 1
+    private var isStopped = false
+    /// A client whose request was not answered for so long gives up, and goes on under another name.
+    private static let patienceNanoseconds: UInt64 = 9_000_000_000
+    private var nextClientName: Int
+
+    package init(cluster: SimulatedCluster, options: Options) {
+        self.cluster = cluster
+        self.options = options
+        random = cluster.queue.random.fork()
+        nextClientName = options.clients
+    }
+
+    package func start() {
+        for client in 0..<options.clients { think(client) }
+    }
+
+    package func stop() { isStopped = true }
+
+    private func think(_ client: Int) {
+        cluster.queue.schedule(after: 1 + random.next() % options.thinkNanoseconds) { [self] in
+            if !isStopped { act(client) }
+        }
+    }
+
+    private func key(_ group: Int) -> Int { group * options.keysPerGroup + random.below(options.keysPerGroup) }
+
+    package func group(of key: Int) -> Int { key / options.keysPerGroup }
+
+    private func act(_ client: Int) {
+        let group = random.below(options.groups)
+        let action: KeyValueAction
+        switch random.below(10) {
+        case 0..<4:
+            action = .write(key: key(group), value: takeValue())
+        case 4..<7:
+            let first = key(group)
+            let second = key(group)
+            action = .read(keys: first == second ? [first] : [first, second])
+        default:
+            let compared = key(group)
+            let target = key(group)
+            // Half the time what the key held when it was last looked at, so that comparisons hold as well as fail.
+            let expected = random.oneIn(2) ? lastSeen[compared] ?? 0 : random.below(max(nextValue, 1))
+            var writes = [KeyedValue(key: target, value: takeValue())]
+            let other = key(group)
+            if other != target { writes.append(KeyedValue(key: other, value: takeValue())) }
+            action = .compareAndWrite(key: compared, expected: expected, writes: writes)
+        }
+        perform(action, client: client, on: cluster.members[random.below(cluster.members.count)]) { [self] name in
+            think(name)
+        }
+    }
+
+    private var lastSeen: [Int: Int] = [:]
+
+    private func takeValue() -> Int {
+        defer { nextValue += 1 }
+        return nextValue
+    }
+
+    /// Does one thing through one member; `done` is told under which name the client goes on.
+    package func perform(
+        _ action: KeyValueAction, client: Int, on member: SimulatedCluster.SimulatedMember,
+        done: @escaping (Int) -> Void
+    ) {
+        guard let node = member.node else { return done(client) }
+        let place = history.count
+        history.append(
+            HistoryOperation(client: client, action: action, outcome: nil, called: cluster.queue.now, returned: nil))
+        let call = OpenCall()
+        let finish: (KeyValueOutcome?, Revision?) -> Void = { [self] outcome, revision in
+            guard call.isOpen else { return }
+            call.isOpen = false
+            if let outcome {
+                history[place].outcome = outcome
+                history[place].returned = cluster.queue.now
+                history[place].revision = revision?.rawValue
+                acknowledged += 1
+                cluster.record(UInt64(place))
+                remember(action, outcome)
+                done(client)
+            } else {
+                // Nobody knows what became of it: it may still happen, so this name does nothing any more.
+                nextClientName += 1
+                done(nextClientName)
+            }
+        }
+        cluster.queue.schedule(after: Self.patienceNanoseconds) { finish(nil, nil) }
+        switch action {
+        case .read(let keys):
+            let sink = SimulatedSink<ReplicaView> { [self] answer in
+                guard case .success(let view) = answer else { return finish(nil, nil) }
+                finish(read(keys, from: view.store), view.store.revision)
+            }
+            node.read(Ticket(sink: sink, token: 0))
+        case .write(let key, let value):
+            propose(.put(PutOperation(key: name(key), value: encode(value))), to: node) { outcome in
+                guard case .put? = outcome?.result else { return finish(nil, nil) }
+                finish(.done, outcome?.revision)
+            }
+        case .compareAndWrite(let key, let expected, let writes):
+            let comparison =
+                expected == 0
+                ? Comparison(KeyRange(key: name(key)), .equal, .version(0))
+                : Comparison(KeyRange(key: name(key)), .equal, .value(encode(expected)))
+            let transaction = Transaction(
+                comparisons: [comparison],
+                success: writes.map { .put(PutOperation(key: name($0.key), value: encode($0.value))) })
+            propose(.transaction(transaction), to: node) { outcome in
+                guard case .transaction(let answer)? = outcome?.result else { return finish(nil, nil) }
+                finish(.compared(answer.succeeded), outcome?.revision)
+            }
+        }
+    }
+
+    private final class OpenCall {
+        var isOpen = true
+    }
+
+    private func propose(
+        _ command: Command, to node: RaftNode<ObservedMachine>, _ done: @escaping (Outcome?) -> Void
+    ) {
+        var payload = CommandCodec.encode(command, prefixBytes: ProposalID.encodedBytes + 1)
+        payload[ProposalID.encodedBytes] = CommandRoom.keyValue.rawValue
+        let sink = SimulatedSink<ReplicaResult> { answer in
+            guard case .success(.keyValue(let outcome)) = answer else { return done(nil) }
+            done(outcome)
+        }
+        node.propose(CommandProposal(payload: payload, ticket: Ticket(sink: sink, token: 0)))
+    }
+
+    private func read(_ keys: [Int], from view: ReadView) -> KeyValueOutcome? {
+        var values: [Int] = []
+        for key in keys {
+            do {
+                let answer = try view.range(RangeQuery(KeyRange(key: name(key))))
+                values.append(answer.keyValues.first.map { decode($0.value) } ?? 0)
+            } catch {
+                cluster.fail("a read failed: \(error)")
+                return nil
+            }
+        }
+        return .values(values)
+    }
+
+    private func remember(_ action: KeyValueAction, _ outcome: KeyValueOutcome) {
+        switch (action, outcome) {
+        case (.read(let keys), .values(let values)):
+            for (key, value) in zip(keys, values) { lastSeen[key] = value }
+        case (.write(let key, let value), _): lastSeen[key] = value
+        case (.compareAndWrite(_, _, let writes), .compared(true)):
+            for write in writes { lastSeen[write.key] = write.value }
+        default: break
+        }
+    }
+
+    /// What the applied log asked of the keys, for the checker's model.
+    package func appliedWrites() -> [RevisionChecker.AppliedWrite] {
+        var applied: [RevisionChecker.AppliedWrite] = []
+        for command in cluster.appliedCommands {
+            guard command.first == CommandRoom.keyValue.rawValue else { continue }
+            do {
+                let decoded = try command.withUnsafeBytes {
+                    try CommandCodec.decode(UnsafeRawBufferPointer(rebasing: $0[1...]))
+                }
+                switch decoded {
+                case .put(let put): applied.append(.init(comparison: nil, writes: [keyedValue(put)]))
+                case .transaction(let transaction):
+                    guard let comparison = transaction.comparisons.first else { continue }
+                    var expected = 0
+                    if case .value(let bytes) = comparison.operand { expected = decode(bytes) }
+                    applied.append(
+                        .init(
+                            comparison: KeyedValue(key: number(comparison.range.key), value: expected),
+                            writes: transaction.success.compactMap { operation in
+                                if case .put(let put) = operation { keyedValue(put) } else { nil }
+                            }))
+                case .delete, .compact: break
+                }
+            } catch {
+                cluster.fail("an applied command cannot be decoded: \(error)")
+            }
+        }
+        return applied
+    }
+
+    private func keyedValue(_ put: PutOperation) -> KeyedValue {
+        KeyedValue(key: number(put.key), value: decode(put.value))
+    }
+
+    private func name(_ key: Int) -> [UInt8] { Array("key/\(key)".utf8) }
+
+    private func number(_ name: [UInt8]) -> Int {
+        Int(String(decoding: name.dropFirst("key/".utf8.count), as: UTF8.self)) ?? -1
+    }
+
+    private func encode(_ value: Int) -> [UInt8] {
+        let digits = Array("\(value)".utf8)
+        return digits + [UInt8](repeating: UInt8(ascii: " "), count: max(0, options.valueBytes - digits.count))
+    }
+
+    private func decode(_ bytes: [UInt8]) -> Int {
+        Int(String(decoding: bytes.prefix { $0 != UInt8(ascii: " ") }, as: UTF8.self)) ?? -1
+    }
+}
+
+/// Takes one answer on the simulation's thread.
+private final class SimulatedSink<Answer: Sendable>: ReplySink, @unchecked Sendable {
+    private let take: (Result<Answer, RequestFailure>) -> Void
+
+    init(_ take: @escaping (Result<Answer, RequestFailure>) -> Void) { self.take = take }
+
+    func deliver(_ replies: [Reply<Answer>]) { for reply in replies { take(reply.answer) } }
+}

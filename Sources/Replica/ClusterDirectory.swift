@@ -1,0 +1,95 @@
+import ByteCodec
+import MVCC
+import Raft
+import RaftCore
+
+/// What the state keeps of the cluster, beside the keys: rows of the table `meta`.
+///
+/// | key | value |
+/// |---|---|
+/// | `cluster` | cluster id u64 |
+/// | `origin` | index u64, term u64: where this member's state was born |
+/// | `configuration` | an encoded `RaftCore.Configuration` |
+/// | `member/` and the id, big-endian | an encoded ``Member`` |
+struct ClusterDirectory {
+    var clusterID: UInt64
+    var members: [Member]
+    var origin: AppliedPlace
+    var configuration: Configuration
+
+    static let clusterKey : MetaName = "cluster"
+    static let originKey : MetaName = "origin"
+    static let configurationKey : MetaName = "configuration"
+    static let memberPrefix : MetaName = "member/"
+
+    init(clusterID: UInt64, members: [Member], origin: AppliedPlace, configuration: Configuration) {
+        self.clusterID = clusterID
+        self.members = members
+        self.origin = origin
+        self.configuration = configuration
+    }
+
+    /// nil if the state belongs to no cluster yet.
+    init?(reading state: State) throws {
+        guard let cluster = state.meta(Self.clusterKey) else { return nil }
+        guard let origin = state.meta(Self.originKey), let configuration = state.meta(Self.configurationKey) else {
+            throw NodeFailure(part: .stateMachine, reason: "the state's description of its cluster is incomplete")
+        }
+        do {
+            clusterID = try cluster.withUnsafeBytes { bytes in
+                var reader = ByteReader(bytes)
+                return try reader.readUInt64()
+            }
+            self.origin = try Self.decodeOrigin(origin)
+            self.configuration = try Configuration(decoding: configuration)
+            members = try state.metas(prefix: Self.memberPrefix).map { _, value in
+                try value.withUnsafeBytes { try Member(decoding: $0) }
+            }
+        } catch {
+            throw NodeFailure(part: .stateMachine, reason: "the state's description of its cluster is damaged: \(error)")
+        }
+        members.sort { $0.id < $1.id }
+    }
+
+    func write(to state: inout State) throws(StateError) {
+        var writer = ByteWriter()
+        writer.write(clusterID)
+        try state.setMeta(Self.clusterKey, writer.finish())
+        try state.setMeta(Self.originKey, Self.encode(origin: origin))
+        try Self.write(configuration, to: &state)
+        for member in members { try Self.write(member, to: &state) }
+    }
+
+    static func write(_ configuration: Configuration, to state: inout State) throws(StateError) {
+        try state.setMeta(configurationKey, configuration.encode())
+    }
+
+    static func memberKey(_ id: NodeID) -> MetaName {
+        var writer = ByteWriter()
+        writer.write(memberPrefix.bytes)
+        writer.writeBigEndian(id.rawValue)
+        return MetaName(bytes: writer.finish())
+    }
+
+    static func write(_ member: Member, to state: inout State) throws(StateError) {
+        try state.setMeta(memberKey(member.id), member.encode())
+    }
+
+    static func remove(_ id: NodeID, from state: inout State) throws(StateError) {
+        try state.setMeta(memberKey(id), nil)
+    }
+
+    static func encode(origin: AppliedPlace) -> [UInt8] {
+        var writer = ByteWriter()
+        writer.write(origin.index.rawValue)
+        writer.write(origin.term.rawValue)
+        return writer.finish()
+    }
+
+    static func decodeOrigin(_ bytes: [UInt8]) throws -> AppliedPlace {
+        try bytes.withUnsafeBytes { raw in
+            var reader = ByteReader(raw)
+            return AppliedPlace(index: LogIndex(try reader.readUInt64()), term: Term(try reader.readUInt64()))
+        }
+    }
+}

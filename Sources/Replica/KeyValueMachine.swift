@@ -1,0 +1,172 @@
+import ByteCodec
+import MVCC
+package import PeerTransport
+package import Raft
+package import RaftCore
+import StorageEngine
+
+/// The state machine of a Martlet member: keys, members and configuration in one engine, with the applied index in the
+/// same batch.
+package final class KeyValueMachine: StateMachine {
+    package typealias Result = ReplicaResult
+    package typealias View = ReplicaView
+    package typealias Staged = StagedSnapshot
+
+    /// Rows that one piece of compaction looks at: about a millisecond.
+    private static let compactionRowsPerStep = 512
+
+    private let engines: any EngineProvider
+    private var engine: any StorageEngine
+    private var state: State
+    private var members: [Member]
+    private var clusterID: UInt64
+    package private(set) var origin: AppliedPlace
+    package private(set) var configuration: Configuration
+
+    /// Opens the member's state as it is on disk.
+    /// - Returns: nil if the engine is empty: the member has never been part of a cluster.
+    package init?(engines: any EngineProvider) throws {
+        self.engines = engines
+        engine = try engines.openCurrent()
+        state = try State(store: LayeredStore(engine: engine))
+        guard let directory = try ClusterDirectory(reading: state) else {
+            engine.close()
+            return nil
+        }
+        members = directory.members
+        clusterID = directory.clusterID
+        origin = directory.origin
+        configuration = directory.configuration
+    }
+
+    /// Writes the first state of a new cluster, the same on all of its first members, and makes it durable.
+    package static func bootstrap(
+        engines: any EngineProvider, clusterID: UInt64, members: [Member]
+    ) throws {
+        let engine = try engines.openCurrent()
+        defer { engine.close() }
+        var state = try State(store: LayeredStore(engine: engine))
+        guard try ClusterDirectory(reading: state) == nil else {
+            throw NodeFailure(part: .stateMachine, reason: "the state is already part of a cluster")
+        }
+        // The log starts after a first place that no member holds an entry for, so that whoever joins later gets this
+        // state as a snapshot.
+        let place = AppliedPlace(index: LogIndex(1), term: Term(1))
+        let directory = ClusterDirectory(
+            clusterID: clusterID, members: members.sorted { $0.id < $1.id }, origin: place,
+            configuration: Configuration(voters: members.map(\.id)))
+        try directory.write(to: &state)
+        try state.noteApplied(LogPosition(place))
+        if let layer = try state.freeze() {
+            try layer.commit(to: engine)
+            try state.retire()
+        }
+    }
+
+    package var applied: AppliedPlace {
+        AppliedPlace(index: LogIndex(state.applied.index), term: Term(state.applied.term))
+    }
+
+    package var view: ReplicaView {
+        get throws {
+            ReplicaView(store: try state.view, members: members, configuration: configuration, clusterID: clusterID)
+        }
+    }
+
+    package func apply(
+        _ command: UnsafeRawBufferPointer, at place: AppliedPlace, isAwaited: Bool
+    ) throws -> ReplicaResult {
+        guard let first = command.first, let room = CommandRoom(rawValue: first) else {
+            throw NodeFailure(
+                part: .stateMachine,
+                reason: "entry \(place.index.rawValue) is of a kind that this version does not know (\(command.first ?? 0))"
+            )
+        }
+        let body = UnsafeRawBufferPointer(rebasing: command[1...])
+        switch room {
+        case .keyValue:
+            return .keyValue(try state.apply(encoded: body, at: LogPosition(place), wantsAnswer: isAwaited))
+        case .memberAttributes:
+            let attributes = try Member(decoding: body)
+            if let position = members.firstIndex(where: { $0.id == attributes.id }) {
+                members[position].name = attributes.name
+                members[position].clientURLs = attributes.clientURLs
+                try ClusterDirectory.write(members[position], to: &state)
+            }
+            try state.noteApplied(LogPosition(place))
+            return .membersChanged(members)
+        }
+    }
+
+    package func apply(
+        _ configuration: Configuration, context: [UInt8], at place: AppliedPlace
+    ) throws -> ReplicaResult {
+        self.configuration = configuration
+        if !context.isEmpty {
+            let member = try context.withUnsafeBytes { try Member(decoding: $0) }
+            members.removeAll { $0.id == member.id }
+            members.append(member)
+        }
+        let present = configuration.voters + configuration.outgoingVoters + configuration.learners
+        for member in members where !present.contains(member.id) {
+            try ClusterDirectory.remove(member.id, from: &state)
+        }
+        members.removeAll { !present.contains($0.id) }
+        members.sort { $0.id < $1.id }
+        for member in members { try ClusterDirectory.write(member, to: &state) }
+        try ClusterDirectory.write(configuration, to: &state)
+        try state.noteApplied(LogPosition(place))
+        return .membersChanged(members)
+    }
+
+    package func skip(at place: AppliedPlace) throws {
+        try state.noteApplied(LogPosition(place))
+    }
+
+    // MARK: Flushing
+
+    package var unflushedBytes: Int { state.waitingBytes }
+
+    package func beginFlush() throws -> (any FlushJob)? {
+        let applied = applied
+        guard let layer = try state.freeze() else { return nil }
+        return EngineFlush(layer: layer, engine: engine, applied: applied)
+    }
+
+    package func endFlush() throws { try state.retire() }
+
+    package func doHousekeeping() throws -> Bool {
+        try !state.compactStep(maxRows: Self.compactionRowsPerStep)
+    }
+
+    // MARK: Snapshots
+
+    package func makeSnapshotSource() throws -> any SnapshotSource {
+        StateSnapshotSource(try state.layersForSnapshot())
+    }
+
+    package func install(_ staged: StagedSnapshot) throws {
+        engine = try engines.install(staged.engine)
+        state = try State(store: LayeredStore(engine: engine))
+        guard let directory = try ClusterDirectory(reading: state) else {
+            throw NodeFailure(part: .snapshot, reason: "the snapshot holds no cluster")
+        }
+        members = directory.members
+        clusterID = directory.clusterID
+        origin = directory.origin
+        configuration = directory.configuration
+    }
+}
+
+/// One batch of applied writes on its way to the engine.
+private struct EngineFlush: FlushJob {
+    let layer: FrozenLayer
+    let engine: any StorageEngine
+    let applied: AppliedPlace
+
+    func run() throws { try layer.commit(to: engine) }
+}
+
+extension LogPosition {
+    init(_ place: AppliedPlace) { self.init(index: place.index.rawValue, term: place.term.rawValue) }
+}

@@ -1,0 +1,187 @@
+import ByteCodec
+import MVCC
+import PeerTransport
+package import Raft
+package import RaftCore
+import StorageEngine
+import Synchronization
+
+// A snapshot on its way between members (Documentation/formats/snapshot-stream.md): chunks of rows in the tables' order,
+// then a last chunk with what they must add up to. It names no engine: members may use different ones.
+
+enum SnapshotChunk {
+    static let rows: UInt8 = 1
+    static let end: UInt8 = 2
+    static let targetBytes = 512 << 10
+}
+
+/// Reads a state row by row, in order.
+final class StateSnapshotSource: SnapshotSource, @unchecked Sendable {
+    // Used by one thread at a time, the transport's.
+    private let view: LayeredView
+    private var tables = Table.allCases[...]
+    private var cursor: LayeredCursor?
+    private var isPositioned = false
+    private var rows: UInt64 = 0
+    private var checksum = CRC32C()
+    private var hasEnded = false
+
+    init(_ view: LayeredView) { self.view = view }
+
+    func nextChunk() throws -> [UInt8]? {
+        if hasEnded { return nil }
+        var writer = ByteWriter(reservingCapacity: SnapshotChunk.targetBytes + 4096)
+        writer.write(SnapshotChunk.rows)
+        while writer.count < SnapshotChunk.targetBytes, let table = tables.first {
+            if cursor == nil {
+                let fresh = view.makeCursor(table)
+                cursor = fresh
+                isPositioned = fresh.first()
+            }
+            guard let cursor, isPositioned else {
+                self.cursor = nil
+                tables = tables.dropFirst()
+                continue
+            }
+            checksum.update(cursor.key)
+            checksum.update(cursor.value)
+            writer.write(table.rawValue)
+            writer.writeLengthPrefixed(cursor.key)
+            writer.writeLengthPrefixed(cursor.value)
+            rows += 1
+            isPositioned = cursor.next()
+        }
+        if writer.count > 1 { return writer.finish() }
+        hasEnded = true
+        writer.removeAll()
+        writer.write(SnapshotChunk.end)
+        writer.write(rows)
+        writer.write(checksum.value)
+        return writer.finish()
+    }
+}
+
+/// A snapshot that has arrived whole.
+package struct StagedSnapshot: Sendable {
+    package var engine: StagedEngine
+    package var description: SnapshotDescription
+}
+
+/// Puts arriving snapshots into engines of their own.
+package final class StateSnapshotReceiver: SnapshotReceiver {
+    private let engines: any EngineProvider
+    private let isBusy = Mutex(false)
+
+    package init(engines: any EngineProvider) { self.engines = engines }
+
+    package func begin(_ description: SnapshotDescription) throws -> any StagingSink<StagedSnapshot> {
+        let isFree = isBusy.withLock { busy in
+            defer { busy = true }
+            return !busy
+        }
+        guard isFree else { throw NodeFailure(part: .snapshot, reason: "another snapshot is arriving") }
+        do {
+            return StateStagingSink(
+                engines: engines, staged: try engines.makeStaging(), description: description,
+                ended: { [self] in isBusy.withLock { $0 = false } })
+        } catch {
+            isBusy.withLock { $0 = false }
+            throw error
+        }
+    }
+}
+
+private final class StateStagingSink: StagingSink, @unchecked Sendable {
+    /// Rows are committed to the staging engine in batches of about this size.
+    private static let batchBytes = 16 << 20
+
+    // Used by one thread at a time, the transport's.
+    private let engines: any EngineProvider
+    private let staged: StagedEngine
+    private let description: SnapshotDescription
+    private let ended: () -> Void
+    private var batch: [Mutation] = []
+    private var batchBytes = 0
+    private var rows: UInt64 = 0
+    private var checksum = CRC32C()
+    private var isWhole = false
+    private var isOver = false
+
+    init(
+        engines: any EngineProvider, staged: StagedEngine, description: SnapshotDescription,
+        ended: @escaping () -> Void
+    ) {
+        self.engines = engines
+        self.staged = staged
+        self.description = description
+        self.ended = ended
+    }
+
+    deinit { if !isOver { abort() } }
+
+    func write(_ chunk: [UInt8]) throws {
+        try chunk.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes)
+            switch try reader.readByte() {
+            case SnapshotChunk.rows: try writeRows(&reader)
+            case SnapshotChunk.end:
+                let expectedRows = try reader.readUInt64()
+                let expectedChecksum = try reader.readUInt32()
+                guard expectedRows == rows, expectedChecksum == checksum.value else {
+                    throw failure("\(rows) rows arrived where \(expectedRows) were sent, or they were changed on the way")
+                }
+                isWhole = true
+            case let kind: throw failure("a chunk of unknown kind \(kind)")
+            }
+            try reader.expectEnd()
+        }
+    }
+
+    private func writeRows(_ reader: inout ByteReader) throws {
+        guard !isWhole else { throw failure("rows after the end") }
+        while !reader.isAtEnd {
+            let number = try reader.readByte()
+            guard let table = Table(rawValue: number) else { throw failure("a row of unknown table \(number)") }
+            let key = try reader.readLengthPrefixed()
+            let value = try reader.readLengthPrefixed()
+            checksum.update(key)
+            checksum.update(value)
+            rows += 1
+            batchBytes += key.count + value.count
+            // Where a state was born is each member's own.
+            if table == .meta, key.elementsEqual(ClusterDirectory.originKey.rowKey) { continue }
+            batch.append(.put(table, key: Array(key), value: Array(value)))
+        }
+        if batchBytes >= Self.batchBytes { try commit() }
+    }
+
+    private func commit() throws {
+        try staged.engine.commit(batch)
+        batch.removeAll(keepingCapacity: true)
+        batchBytes = 0
+    }
+
+    func finish() throws -> StagedSnapshot {
+        guard isWhole else { throw failure("the stream ended early") }
+        let origin = AppliedPlace(index: description.index, term: description.term)
+        batch.append(
+            .put(.meta, key: ClusterDirectory.originKey.rowKey, value: ClusterDirectory.encode(origin: origin)))
+        try commit()
+        let state = try State(store: LayeredStore(engine: staged.engine))
+        guard state.applied.index == description.index.rawValue, state.applied.term == description.term.rawValue else {
+            throw failure("it stands at entry \(state.applied.index), not at \(description.index.rawValue) as it says")
+        }
+        isOver = true
+        ended()
+        return StagedSnapshot(engine: staged, description: description)
+    }
+
+    func abort() {
+        guard !isOver else { return }
+        isOver = true
+        engines.discard(staged)
+        ended()
+    }
+
+    private func failure(_ reason: String) -> NodeFailure { NodeFailure(part: .snapshot, reason: reason) }
+}
