@@ -2,7 +2,7 @@
 import PackageDescription
 
 /// One set of rules for every target: nothing implicit, nothing tolerated.
-let settings: [SwiftSetting] = [
+var settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
@@ -10,6 +10,8 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .treatAllWarnings(as: .error),
 ]
+/// Mistakes built in on purpose, for `scripts/simulate-mutations`: never in a build that is used.
+if Context.environment["MARTLET_MUTATIONS"] == "1" { settings.append(.define("MARTLET_MUTATIONS")) }
 /// For targets that read bytes they do not own: every unsafe step is marked where it is taken.
 let strict: [SwiftSetting] = settings + [.strictMemorySafety()]
 
@@ -90,5 +92,47 @@ let package = Package(
         .executableTarget(
             name: "martlet", dependencies: ["MartletServer", "MartletClient", "EtcdAPI", argumentParser, logging, swiftProtobuf],
             swiftSettings: settings),
+
+        // Tests mirror the sources; the last ones cross them.
+        .testTarget(name: "ByteCodecTests", dependencies: ["ByteCodec", "CByteCodec"], swiftSettings: settings),
+        .testTarget(
+            name: "PlatformTests", dependencies: ["Platform", "PlatformPOSIX", "PlatformSimulation"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "WriteAheadLogTests",
+            dependencies: ["WriteAheadLog", "ByteCodec", "Platform", "PlatformPOSIX", "PlatformSimulation"],
+            swiftSettings: settings),
+        .testTarget(name: "RaftCoreTests", dependencies: ["RaftCore"], swiftSettings: settings),
+        .testTarget(name: "StorageEngineTests", dependencies: ["StorageEngine"], swiftSettings: settings),
+        .testTarget(
+            name: "EngineConformanceTests", dependencies: ["StorageEngine", "LMDBEngine", "CLMDB"],
+            swiftSettings: settings),
+        .testTarget(name: "MVCCTests", dependencies: ["MVCC", "StorageEngine", "ByteCodec"], swiftSettings: settings),
+        .testTarget(
+            name: "PeerTransportTests", dependencies: ["PeerTransport", "RaftCore", "ByteCodec", "Platform"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "PeerTransportNIOTests",
+            dependencies: [
+                "PeerTransportNIO", "PeerTransport", "RaftCore", "ByteCodec", "Platform", nioCore, nioPosix,
+            ], swiftSettings: settings),
+        .testTarget(
+            name: "HTTP2Tests",
+            dependencies: ["HTTP2", "CNghttp2", "CZlib", nioCore, nioPosix, nioEmbedded, nioHTTP1],
+            swiftSettings: settings),
+        .testTarget(name: "EtcdAPITests", dependencies: ["EtcdAPI", swiftProtobuf], swiftSettings: settings),
+        .testTarget(
+            name: "MartletServerTests", dependencies: ["MartletServer", "RaftCore"], swiftSettings: settings),
+        .testTarget(
+            name: "MartletClientTests",
+            dependencies: ["MartletClient", "EtcdAPI", "HTTP2", nioCore, nioPosix, swiftProtobuf],
+            swiftSettings: settings),
+        .testTarget(
+            name: "martletTests", dependencies: ["martlet", "MartletClient", "MartletServer", "EtcdAPI", argumentParser],
+            swiftSettings: settings),
+        .testTarget(name: "TidyTests", swiftSettings: settings),
+        .testTarget(name: "SimulationTests", dependencies: ["RaftSimulation"], swiftSettings: settings),
+        .testTarget(
+            name: "ClusterTests", dependencies: ["MartletClient", "RaftSimulation", "EtcdAPI"], swiftSettings: settings),
     ]
 )

@@ -48,7 +48,8 @@ package final class FlushCoordinator: @unchecked Sendable {  // used on its even
     }
 
     private func flushAll() {
-        // A flush may tell a service that its stream has drained, and it may reply to anyone: those come next time round.
+        // A flush may tell a service that its stream has drained, and it may reply to anyone: those come next time
+        // round.
         while !dirty.isEmpty, flushing.isEmpty {
             swap(&dirty, &flushing)
             for connection in flushing { connection.flushIfDirty() }

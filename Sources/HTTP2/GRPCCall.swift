@@ -361,7 +361,8 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
         if isStreaming, inbound.readableBytes == 0 { inbound.clear() }
     }
 
-    /// Reads the prefix of the message that arrives, as soon as it is there. False when the call has been ended over it.
+    /// Reads the prefix of the message that arrives, as soon as it is there. False when the call has been ended over
+    /// it.
     private func checkPrefix() -> Bool {
         if expected < 0, inbound.readableBytes >= 5 {
             let index = inbound.readerIndex
@@ -517,12 +518,12 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
         if cancelHandler != nil { cancelHandler = nil }
     }
 
-    // MARK: Plain HTTP
+    // MARK: Plain HTTP, for HTTP2PlainRequest
 
-    fileprivate var plainBody: ByteBuffer { inbound }
-    fileprivate var plainMethod: String { isPost ? "POST" : otherMethod?.string ?? "" }
+    var plainBody: ByteBuffer { inbound }
+    var plainMethod: String { isPost ? "POST" : otherMethod?.string ?? "" }
 
-    fileprivate func respond(_ block: HTTP2HeaderBlock, _ body: ByteBuffer) {
+    func respond(_ block: HTTP2HeaderBlock, _ body: ByteBuffer) {
         eventLoop.assertInEventLoop()
         guard isOpen, phase == .plain, let connection else { return }
         phase = .ended
@@ -536,25 +537,5 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
         }
         connection.needsFlush()
         if !peerHasEnded { setDeadline(eventLoop.now + connection.limits.discardTimeout) }
-    }
-}
-
-/// An HTTP/2 request that is not gRPC's, with its whole body.
-package struct HTTP2PlainRequest: Sendable {
-    private let call: GRPCCall
-
-    fileprivate init(_ call: GRPCCall) { self.call = call }
-
-    package var eventLoop: any EventLoop { call.eventLoop }
-    package var method: String { call.plainMethod }
-    package var path: String { call.path }
-    package var fields: [(name: String, value: String)] { call.allMetadata }
-    package var body: ByteBuffer { call.plainBody }
-    package var remoteAddress: SocketAddress? { call.remoteAddress }
-
-    /// On the event loop. Names of fields must be lower case.
-    package func respond(status: Int, fields: [(name: String, value: String)], body: ByteBuffer) {
-        let all = [(":status", String(status))] + fields
-        call.respond(HTTP2HeaderBlock(all.map { ($0.0, Array($0.1.utf8)) }), body)
     }
 }

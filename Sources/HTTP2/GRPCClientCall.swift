@@ -7,7 +7,8 @@ package protocol GRPCClientStreamHandler: AnyObject, Sendable {
     func onEnd(_ status: GRPCStatus)
 }
 
-/// A call that a client has made. `send`, `halfClose` and `cancel` may be called from any thread, and take effect in order.
+/// A call that a client has made. `send`, `halfClose` and `cancel` may be called from any thread, and take effect in
+/// order.
 package final class GRPCClientCall: HTTP2Stream, @unchecked Sendable {  // as its superclass
     private let client: GRPCClientConnection
     private let handler: (any GRPCClientStreamHandler)?

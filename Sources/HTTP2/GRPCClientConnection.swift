@@ -3,8 +3,8 @@ package import NIOCore
 internal import NIOPosix
 
 /// A gRPC client's connection to one server, over clear-text HTTP/2. Calls may be made from any thread; completions and
-/// handlers are called on `eventLoop`. When the connection ends, so do all calls, with UNAVAILABLE; a new connection is its
-/// user's to make.
+/// handlers are called on `eventLoop`. When the connection ends, so do all calls, with UNAVAILABLE; a new connection is
+/// its user's to make.
 package final class GRPCClientConnection: @unchecked Sendable {  // state is its event loop's
     package struct Options: Sendable {
         package var http2 = HTTP2Limits()

@@ -10,7 +10,8 @@ package struct GRPCMethodCounters: Sendable {
     package var handled = [UInt64](repeating: 0, count: GRPCCode.allCases.count)
 }
 
-/// One event loop's counters: plain integers, no atomics; whoever wants to know comes to the event loop and adds them up.
+/// One event loop's counters: plain integers, no atomics; whoever wants to know comes to the event loop and adds them
+/// up.
 final class GRPCCounters: @unchecked Sendable {  // used on its event loop only
     enum Field: Int {
         case started, messagesReceived, messagesSent, bytesReceived, bytesSent
@@ -56,8 +57,8 @@ final class GRPCCounters: @unchecked Sendable {  // used on its event loop only
     }
 }
 
-/// Is told of calls as they begin and end, on their event loops, for what counters cannot tell (durations, audit, traces).
-/// It is on the path of every call.
+/// Is told of calls as they begin and end, on their event loops, for what counters cannot tell (durations, audit,
+/// traces). It is on the path of every call.
 package protocol GRPCObserver: AnyObject, Sendable {
     func callStarted(_ call: GRPCCall)
     func callEnded(_ call: GRPCCall, _ code: GRPCCode)

@@ -1,8 +1,8 @@
 package import NIOCore
 internal import Synchronization
 
-/// The messages of a streaming call, as they are read. Ends when the server ends the call well, throws its status otherwise.
-/// Holds so many bytes; then the server is held back. For one reader at a time.
+/// The messages of a streaming call, as they are read. Ends when the server ends the call well, throws its status
+/// otherwise. Holds so many bytes; then the server is held back. For one reader at a time.
 package struct GRPCMessages: AsyncSequence, Sendable {
     package typealias Element = ByteBuffer
     package typealias Failure = GRPCStatus

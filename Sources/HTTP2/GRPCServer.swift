@@ -80,8 +80,8 @@ package final class GRPCServer: Sendable {
 
     package var connectionCount: Int { state.withLock { $0.loops.reduce(0) { $0 + $1.connections.count } } }
 
-    /// Lets the open calls of all connections end until the deadline, takes no new ones, then closes the connections. The
-    /// port is to be closed by whoever opened it.
+    /// Lets the open calls of all connections end until the deadline, takes no new ones, then closes the connections.
+    /// The port is to be closed by whoever opened it.
     package func drain(deadline: NIODeadline) {
         let connections = state.withLock { state in
             state.drainDeadline = deadline

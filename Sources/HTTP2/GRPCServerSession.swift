@@ -93,8 +93,8 @@ struct RequestField {
     }
 }
 
-/// Remembers what fields mean by the identity of their bytes, which fields from the peer's HPACK table keep from request to
-/// request. The bytes are retained, so that an identity stays theirs.
+/// Remembers what fields mean by the identity of their bytes, which fields from the peer's HPACK table keep from
+/// request to request. The bytes are retained, so that an identity stays theirs.
 final class FieldCache {
     private struct Entry {
         let name: HTTP2Bytes

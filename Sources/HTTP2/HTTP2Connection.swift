@@ -15,8 +15,8 @@ package protocol HTTP2ConnectionDelegate: AnyObject {
 /// An HTTP/2 connection, as the one handler of its channel: received bytes go to the codec, streams are told what it
 /// found, and everything that is to be sent is collected in one buffer and flushed once a batch.
 ///
-/// A batch is what one round of reading brought, or what other threads' replies, run on the event loop, have queued (see
-/// ``FlushCoordinator``).
+/// A batch is what one round of reading brought, or what other threads' replies, run on the event loop, have queued
+/// (see ``FlushCoordinator``).
 package final class HTTP2Connection: ChannelDuplexHandler, @unchecked Sendable {  // used on its event loop only
     package typealias InboundIn = ByteBuffer
     package typealias OutboundIn = ByteBuffer
@@ -251,7 +251,8 @@ package final class HTTP2Connection: ChannelDuplexHandler, @unchecked Sendable {
         return drainedCallbacks
     }
 
-    /// Once our end of the stream has been sent, it is reset without an error: the peer need not go on (RFC 9113 section 8.1).
+    /// Once our end of the stream has been sent, it is reset without an error: the peer need not go on (RFC 9113
+    /// section 8.1).
     func resetAfterEnd(_ stream: HTTP2Stream) { resetsAfterEnd.append(stream.id) }
 
     private func resetEndedStreams(_ codec: NGHTTP2Codec) -> Bool {
@@ -372,7 +373,8 @@ package final class HTTP2Connection: ChannelDuplexHandler, @unchecked Sendable {
         if !uselessFrames.take(1, at: eventLoop.now) { refuseToGoOn(.enhanceYourCalm, "too_many_empty_frames") }
     }
 
-    /// The codec answers a breach with a reset or GOAWAY; who makes us reset streams spends the same budget as who resets.
+    /// The codec answers a breach with a reset or GOAWAY; who makes us reset streams spends the same budget as who
+    /// resets.
     func codecReceivedInvalidFrame() { spendReset(1) }
 
     func codecReceivedGoAway(_ code: HTTP2ErrorCode, _ text: String) {
@@ -407,8 +409,8 @@ package final class HTTP2Connection: ChannelDuplexHandler, @unchecked Sendable {
 
     // MARK: Keep-alive
 
-    // The timers hold the connection, and are cancelled with it. A weak reference would make every counting of references
-    // to the connection, of which there are several in each request, take the slow way.
+    // The timers hold the connection, and are cancelled with it. A weak reference would make every counting of
+    // references to the connection, of which there are several in each request, take the slow way.
 
     private func startKeepAlive() {
         lastHeard = eventLoop.now
@@ -452,8 +454,8 @@ package final class HTTP2Connection: ChannelDuplexHandler, @unchecked Sendable {
         if role == .client {
             codec.submitGoAway(.noError)
         } else {
-            // RFC 9113 section 6.8: the first GOAWAY names no last stream, because requests may be on their way; the second
-            // follows when the peer has seen the first.
+            // RFC 9113 section 6.8: the first GOAWAY names no last stream, because requests may be on their way; the
+            // second follows when the peer has seen the first.
             codec.submitShutdownNotice()
             codec.submitPing(Self.drainPayload)
             eventLoop.scheduleTask(in: limits.drainNoticeTimeout) { self.sendFinalGoAway() }
@@ -482,8 +484,8 @@ package final class HTTP2Connection: ChannelDuplexHandler, @unchecked Sendable {
         context?.close(promise: nil)
     }
 
-    /// Our half is closed, and what arrives is dropped for a moment: closing at once would make the kernel answer what the
-    /// peer has sent with RST, which destroys our last frames on their way.
+    /// Our half is closed, and what arrives is dropped for a moment: closing at once would make the kernel answer what
+    /// the peer has sent with RST, which destroys our last frames on their way.
     private func beginLinger(_ reason: String) {
         guard let context else { return }
         tearDown(reason)

@@ -1,6 +1,7 @@
 package import NIOCore
 
-/// What one HTTP/2 connection may use and how long it may take: every queue and buffer of this target has its limit here.
+/// What one HTTP/2 connection may use and how long it may take: every queue and buffer of this target has its limit
+/// here.
 package struct HTTP2Limits: Sendable {
     // MARK: What the peer is told (RFC 9113 section 6.5.2)
 
@@ -59,8 +60,8 @@ package struct HTTP2Limits: Sendable {
     package var resetBudgetPerSecond = 2_000
     /// PINGs which arrive sooner than this after the one before count as a strike.
     package var pingIntervalMin: TimeAmount = .milliseconds(200)
-    /// The same while no stream is open, or nil for no difference. gRPC's Go server has two hours here unless it permits
-    /// pings without streams.
+    /// The same while no stream is open, or nil for no difference. gRPC's Go server has two hours here unless it
+    /// permits pings without streams.
     package var pingIntervalMinWithoutStreams: TimeAmount?
     /// Strikes before the connection is closed with ENHANCE_YOUR_CALM "too_many_pings". Sending headers or data sets
     /// them to zero, as gRPC's servers do.
@@ -80,7 +81,8 @@ package struct HTTP2Limits: Sendable {
     package var keepAliveTimeout: TimeAmount = .seconds(20)
     /// A client pings for keep-alive although no call is open.
     package var keepAliveWithoutCalls = true
-    /// Between the first GOAWAY, which only warns, and the second, when no answer to a PING tells that the first arrived.
+    /// Between the first GOAWAY, which only warns, and the second, when no answer to a PING tells that the first
+    /// arrived.
     package var drainNoticeTimeout: TimeAmount = .seconds(1)
     /// How long a connection stays half open after its last frame, so that the peer can read why it was closed.
     package var lingerTimeout: TimeAmount = .seconds(1)

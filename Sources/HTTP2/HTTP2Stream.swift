@@ -7,11 +7,12 @@ enum StreamEnd {
     case trailers(HTTP2HeaderBlock)
 }
 
-/// One stream: what waits to be sent on it, its place in its connection, and the events that a subclass turns into a call.
+/// One stream: what waits to be sent on it, its place in its connection, and the events that a subclass turns into a
+/// call.
 ///
-/// A stream is used on its connection's event loop only. When it has ended and nobody but its connection holds it, it is
-/// used for another one; who holds it longer (strongly: a weak reference would not be noticed) has an object on which
-/// nothing happens any more.
+/// A stream is used on its connection's event loop only. When it has ended and nobody but its connection holds it, it
+/// is used for another one; who holds it longer (strongly: a weak reference would not be noticed) has an object on
+/// which nothing happens any more.
 package class HTTP2Stream: @unchecked Sendable {  // see above
     @exclusivity(unchecked) final var connection: HTTP2Connection?
     @exclusivity(unchecked) final package internal(set) var id: Int32 = 0
@@ -46,11 +47,12 @@ package class HTTP2Stream: @unchecked Sendable {  // see above
     /// Whether the stream is one of its connection's; when it is not, nothing can be sent.
     final package var isOpen: Bool { index >= 0 }
 
-    /// Bytes queued on this stream that have not been given to the socket: a reader that is slow, or a window that is shut.
+    /// Bytes queued on this stream that have not been given to the socket: a reader that is slow, or a window that is
+    /// shut.
     final package var pendingBytes: Int { outbound.count }
 
-    /// Calls back once, as soon as no more than `bytes` wait on this stream. It may be at once. Not called when the stream
-    /// ends first.
+    /// Calls back once, as soon as no more than `bytes` wait on this stream. It may be at once. Not called when the
+    /// stream ends first.
     final package func whenPendingBytes(atMost bytes: Int, _ body: @escaping () -> Void) {
         eventLoop.assertInEventLoop()
         guard isOpen else { return }

@@ -71,8 +71,8 @@ final class NGHTTP2Codec {
 
     // MARK: Bytes
 
-    /// Takes bytes from the peer; nil, or why the connection cannot go on. (Most breaches of the protocol are answered by
-    /// the codec with GOAWAY, after which it wants nothing more.)
+    /// Takes bytes from the peer; nil, or why the connection cannot go on. (Most breaches of the protocol are answered
+    /// by the codec with GOAWAY, after which it wants nothing more.)
     func receive(_ bytes: UnsafeRawBufferPointer) -> String? {
         guard let base = bytes.baseAddress else { return nil }
         let taken = nghttp2_session_mem_recv(session, base.assumingMemoryBound(to: UInt8.self), bytes.count)

@@ -7,13 +7,13 @@ package enum ConnectionProtocol: Sendable {
     case http2
 }
 
-/// One listening port for HTTP/2 and HTTP/1.1. In clear text the first bytes of a connection decide; under TLS the result of
-/// ALPN does, when there is one: whoever sets up the TLS handler calls ``configure(_:as:)`` with it, or
+/// One listening port for HTTP/2 and HTTP/1.1. In clear text the first bytes of a connection decide; under TLS the
+/// result of ALPN does, when there is one: whoever sets up the TLS handler calls ``configure(_:as:)`` with it, or
 /// ``sniff(_:)`` when the client offered no protocol.
 package struct SharedPort: Sendable {
     package let server: GRPCServer
-    /// Sets up a channel's pipeline for HTTP/1.1, on the channel's event loop. The bytes that have been read are replayed
-    /// when it is done. Without it, HTTP/1.1 connections are closed.
+    /// Sets up a channel's pipeline for HTTP/1.1, on the channel's event loop. The bytes that have been read are
+    /// replayed when it is done. Without it, HTTP/1.1 connections are closed.
     package let configureHTTP1: (@Sendable (any Channel) -> EventLoopFuture<Void>)?
 
     package init(server: GRPCServer, configureHTTP1: (@Sendable (any Channel) -> EventLoopFuture<Void>)? = nil) {

@@ -35,6 +35,11 @@ package enum CommandCodec {
         static let known: UInt8 = 15
     }
 
+    /// Whether the record holds a single put, by its head alone.
+    package static func isPut(_ record: UnsafeRawBufferPointer) -> Bool {
+        record.count > 2 && record[0] == version && record[1] == Tag.put.rawValue
+    }
+
     // MARK: Encoding
 
     /// A put's record behind `prefixBytes` bytes of zero that are the caller's to fill, all in one allocation.

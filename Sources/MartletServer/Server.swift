@@ -170,6 +170,11 @@ package final class Server: Sendable {
             configuration.maxConcurrentStreams, grpcOptions.http2.concurrentStreamsMax)
         grpcOptions.http2.keepAliveInterval = TimeAmount(configuration.grpcKeepaliveInterval)
         grpcOptions.http2.keepAliveTimeout = TimeAmount(configuration.grpcKeepaliveTimeout)
+        if configuration.grpcKeepaliveMinTime != ServerConfiguration.grpcKeepaliveMinTimeDefault {
+            // As strict as etcd only where the operator asked for it: its default cuts off clients that ping every second.
+            grpcOptions.http2.pingIntervalMin = TimeAmount(configuration.grpcKeepaliveMinTime)
+            grpcOptions.http2.pingStrikesMax = 2
+        }
         let routes = router
         grpc = GRPCServer(methods: methods, options: grpcOptions) { request in
             let parts = request.path.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)

@@ -37,8 +37,16 @@ package struct NodeOptions: Sendable {
     package var catchUpEntries: UInt64 = 5_000
 
     /// Applied writes reach the engine after this long, or when this many bytes have gathered.
-    package var flushIntervalNanoseconds: UInt64 = 100_000_000
-    package var flushBytes = 32 << 20
+    /// (A page of the engine that is changed by many of them is written once; what was not flushed is replayed.)
+    package var flushIntervalNanoseconds: UInt64 = 1_000_000_000
+    package var flushBytes = 64 << 20
+    /// While so much waits in memory for a flusher that does not keep up, nothing more is applied.
+    package var unflushedBytesMax = 256 << 20
+
+    /// A batch with so few entries is written and applied on the thread that made it, where the disk answers within
+    /// ``quickSyncNanoseconds``: waking other threads would take longer.
+    package var inlineEntries = 4
+    package var quickSyncNanoseconds: UInt64 = 1_000_000
 
     #if MARTLET_MUTATIONS
     /// Mistakes made on purpose, to see whether the simulator finds them.

@@ -30,6 +30,8 @@ package final class PublishedState<View: Sendable>: Sendable {
 
     /// The current term, for those who need nothing else.
     package let term = Atomic<UInt64>(0)
+    /// How long the log's last fdatasync took, in nanoseconds.
+    package let lastSyncNanoseconds = Atomic<UInt64>(0)
     /// Requests that were taken and not answered yet.
     package let pendingProposals = Atomic<Int>(0)
 

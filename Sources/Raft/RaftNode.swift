@@ -123,7 +123,9 @@ package final class RaftNode<Machine: StateMachine>: Sendable {
             NodeReceiver<Machine>(consensus: consensus, snapshots: environment.snapshotReceiver))
 
         world.run(
-            LogStage<Machine>(log: log, recovered: recovered, base: base, consensus: consensus), on: logMailbox)
+            LogStage<Machine>(
+                log: log, recovered: recovered, base: base,
+                outlets: .init(consensus: consensus, published: published, world: world)), on: logMailbox)
         world.run(FlushStage<Machine>(apply: apply), on: flush)
         world.run(
             ApplyStage<Machine>(

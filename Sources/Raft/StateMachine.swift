@@ -25,6 +25,9 @@ package protocol StateMachine: AnyObject, SendableMetatype {
     /// - Parameter isAwaited: whether this node's own client waits for the result; otherwise it may lack what only an
     ///   answer would hold.
     func apply(_ command: UnsafeRawBufferPointer, at place: AppliedPlace, isAwaited: Bool) throws -> Result
+    /// Whether a command is surely small work, so that it may be done on the thread that also listens for heartbeats.
+    static func isQuick(_ command: UnsafeRawBufferPointer) -> Bool
+
     /// The configuration has changed; `context` is the proposer's.
     func apply(_ configuration: Configuration, context: [UInt8], at place: AppliedPlace) throws -> Result
     /// An entry without a command, or with one that the cluster refused.

@@ -119,6 +119,11 @@ package final class KeyValueMachine: StateMachine {
         return .membersChanged(members)
     }
 
+    package static func isQuick(_ command: UnsafeRawBufferPointer) -> Bool {
+        command.count > 1 && command[0] == CommandRoom.keyValue.rawValue
+            && CommandCodec.isPut(UnsafeRawBufferPointer(rebasing: command[1...]))
+    }
+
     package func skip(at place: AppliedPlace) throws {
         try state.noteApplied(LogPosition(place))
     }

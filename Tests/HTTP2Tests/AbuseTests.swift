@@ -3,7 +3,8 @@ import HTTP2
 import NIOCore
 import Testing
 
-/// Floods, and clients that do not read: each must cost the server a bounded amount, and no healthy client its connection.
+/// Floods, and clients that do not read: each must cost the server a bounded amount, and no healthy client its
+/// connection.
 @Suite struct AbuseTests {
     @Test func `a CONTINUATION flood ends the connection`() async throws {
         try await TestServer.with { server in
@@ -92,7 +93,8 @@ import Testing
             let peer = try RawPeer.ready(server.port)
             let payload: [UInt8] = [1, 2, 3, 4, 5, 6, 7, 8]
             peer.sendFrame(RawPeer.ping, 0, 0, payload)
-            // (Two closures, one of them inside of #expect, are one function for Swift 6.3.1 here: hence no closure in there.)
+            // (Two closures, one of them inside of #expect, are one function for Swift 6.3.1 here: hence no closure in
+            // there.)
             let answer = peer.frames { $0.type == RawPeer.ping }?.last
             #expect(answer?.payload == payload)
             for _ in 0..<3 { peer.sendFrame(RawPeer.ping, 0, 0, payload) }

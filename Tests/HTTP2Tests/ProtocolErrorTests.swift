@@ -1,8 +1,8 @@
 import HTTP2
 import Testing
 
-/// Breaches of RFC 9113, one by one: what must end the connection, what must end a stream, what must be ignored. After each,
-/// the server must still serve others.
+/// Breaches of RFC 9113, one by one: what must end the connection, what must end a stream, what must be ignored. After
+/// each, the server must still serve others.
 @Suite struct ProtocolErrorTests {
     enum Outcome: CustomTestStringConvertible {
         /// GOAWAY with one of the codes, then the end of the connection.
@@ -86,8 +86,8 @@ import Testing
         Case(
             "a stream id with an even number (5.1.1)", .connectionError([1]),
             frame(RawPeer.headers, RawPeer.endHeaders, 2, RawPeer.block(RawPeer.request()))),
-        // The RFC asks for a connection error, but who keeps no list of closed streams cannot tell this from trailers of a
-        // stream that was reset: nghttp2 drops it.
+        // The RFC asks for a connection error, but who keeps no list of closed streams cannot tell this from trailers
+        // of a stream that was reset: nghttp2 drops it.
         Case(
             "a stream id lower than one before (5.1.1)", .ignored,
             frame(RawPeer.headers, RawPeer.endHeaders, 5, RawPeer.block(RawPeer.request("/test.Echo/Stream"))),
@@ -154,7 +154,8 @@ import Testing
         // Section 6.7: PING.
         Case("PING of a wrong size (6.7)", .connectionError([6]), frame(RawPeer.ping, 0, 0, [0])),
         Case(
-            "PING on a stream (6.7)", .connectionError([1]), frame(RawPeer.ping, 0, 1, [UInt8](repeating: 0, count: 8))),
+            "PING on a stream (6.7)", .connectionError([1]),
+            frame(RawPeer.ping, 0, 1, [UInt8](repeating: 0, count: 8))),
         Case(
             "an answer to a PING that was not sent (6.7)", .ignored,
             frame(RawPeer.ping, RawPeer.ack, 0, [UInt8](repeating: 0, count: 8))),

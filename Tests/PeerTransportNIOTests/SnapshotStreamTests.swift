@@ -321,7 +321,11 @@ extension TransportTests {
         }
 
         @Test func `corrupt, repeated, missing and surplus chunks and wrong totals abort the sink`() throws {
-            let one = try TestMember(1) { $0.limits.snapshotWindow = 3 }
+            let one = try TestMember(1) { options in
+                options.limits.snapshotWindow = 3
+                // So that nothing is closed for its silence.
+                options.timings.readTimeout = .seconds(60)
+            }
             defer { one.stop() }
             one.transport.setPeers([PeerAddress(node: NodeID(2), endpoints: [])])
             var corrupt = PeerFrame.snapshotChunk(index: 1, [4, 5, 6]).encoded()

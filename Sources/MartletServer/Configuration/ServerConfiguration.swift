@@ -36,7 +36,8 @@ package struct ServerConfiguration: Equatable, Sendable {
     package var maxTxnOps = 128
     package var maxRequestBytes = 1_572_864
     package var maxConcurrentStreams = UInt32.max
-    package var grpcKeepaliveMinTime = Duration.seconds(5)
+    package static let grpcKeepaliveMinTimeDefault = Duration.seconds(5)
+    package var grpcKeepaliveMinTime = grpcKeepaliveMinTimeDefault
     package var grpcKeepaliveInterval = Duration.seconds(7_200)
     package var grpcKeepaliveTimeout = Duration.seconds(20)
 

@@ -27,6 +27,7 @@ final class ApplyStage<Machine: StateMachine>: Stage {
     private var waitingReads: [(index: LogIndex, tickets: [Ticket<Machine.View>])] = []
     private var configuration: Configuration
 
+    private var held: [Entry] = []
     private var isFlushing = false
     private var lastFlush: UInt64 = 0
     private var flushingUpTo = LogIndex.zero
@@ -71,7 +72,9 @@ final class ApplyStage<Machine: StateMachine>: Stage {
             guard let first = proposals.first, let last = proposals.last else { return }
             for proposal in proposals { pending[proposal.sequence] = proposal.ticket }
             deadlines.append((deadline, first.sequence, last.sequence))
-        case .apply(let entries): try apply(entries)
+        case .apply(let entries):
+            held.append(contentsOf: entries)
+            try applyHeld()
         case .read(let tickets, let index):
             waitingReads.append((index, tickets))
             answerReads(from: try machine.view)
@@ -86,10 +89,19 @@ final class ApplyStage<Machine: StateMachine>: Stage {
         case .flushed:
             try machine.endFlush()
             isFlushing = false
+            try applyHeld()
             outlets.consensus.postQuietly(.durable(flushingUpTo))
             try installIfPossible()
         case .failed(let failure): throw failure
         }
+    }
+
+    /// Applies what waits, unless the flusher is too far behind.
+    private func applyHeld() throws {
+        guard !held.isEmpty, !(isFlushing && machine.unflushedBytes > options.unflushedBytesMax) else { return }
+        let entries = held
+        held = []
+        try apply(entries)
     }
 
     private func apply(_ entries: [Entry]) throws {

@@ -1,4 +1,5 @@
 import RaftCore
+import Synchronization
 import WriteAheadLog
 
 /// Makes the core's writes durable: everything that has gathered goes to the disk at once, with one fdatasync (group
@@ -6,25 +7,33 @@ import WriteAheadLog
 final class LogStage<Machine: StateMachine>: Stage {
     typealias Input = LogInput
 
+    struct Outlets: Sendable {
+        var consensus: any Mailbox<ConsensusInput<Machine>>
+        var published: PublishedState<Machine.View>
+        var world: any World
+    }
+
     private var log: WriteAheadLog
-    private let consensus: any Mailbox<ConsensusInput<Machine>>
+    private let outlets: Outlets
+    private var consensus: any Mailbox<ConsensusInput<Machine>> { outlets.consensus }
     /// Where each entry is, from the one after ``base`` on.
     private var locations: [RecordLocation]
     private var base: LogPlace
     private var terms: TermRuns
     private var failure: NodeFailure?
     private var sealAt: UInt64?
+    private var lastLook: UInt64 = 0
 
     init(
         log: consuming WriteAheadLog, recovered: RecoveredLog, base: LogPlace,
-        consensus: any Mailbox<ConsensusInput<Machine>>
+        outlets: Outlets
     ) {
         self.log = log
         self.log.preamble = [
             PreambleRecord(
                 kind: LogRecordKind.hardState.record, payload: LogRecord.encode(recovered.hardState))
         ]
-        self.consensus = consensus
+        self.outlets = outlets
         self.base = base
         locations = recovered.locations
         terms = TermRuns(base: base)
@@ -38,10 +47,12 @@ final class LogStage<Machine: StateMachine>: Stage {
     /// After so long without a write the log proves to later readers that its last batch was whole.
     private static var sealAfterNanoseconds: UInt64 { 1_000_000_000 }
 
-    var wakeAt: UInt64? { failure == nil ? sealAt : nil }
+    // Also without anything to seal: a batch may be worked off on another thread, which does not wake ours.
+    var wakeAt: UInt64? { failure == nil ? sealAt ?? lastLook + Self.sealAfterNanoseconds : nil }
 
     func process(_ inputs: inout [LogInput], now: UInt64) {
         guard failure == nil else { return }
+        lastLook = now
         do {
             if inputs.isEmpty, let due = sealAt, now >= due {
                 try log.seal()
@@ -56,7 +67,9 @@ final class LogStage<Machine: StateMachine>: Stage {
                 }
             }
             if let lastWrite {
+                let start = outlets.world.now()
                 try log.synchronize()
+                outlets.published.lastSyncNanoseconds.store(outlets.world.now() - start, ordering: .relaxed)
                 consensus.post(.persisted(lastWrite))
                 sealAt = now + Self.sealAfterNanoseconds
             }

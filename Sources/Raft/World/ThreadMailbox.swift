@@ -10,6 +10,7 @@ final class ThreadMailbox<Input: Sendable>: Mailbox, @unchecked Sendable {
     private var pending: [Input] = []
     private var isAsleep = false
     private var isClosed = false
+    private var runIfAtRest: (@Sendable () -> Bool)?
 
     init(name: String) {
         self.name = name
@@ -55,8 +56,32 @@ final class ThreadMailbox<Input: Sendable>: Mailbox, @unchecked Sendable {
         pthread_mutex_unlock(lock)
     }
 
-    /// Waits until something has arrived or `deadline` has come, and takes all of it. False when the mailbox is closed.
-    func drain(into inputs: inout [Input], until deadline: UInt64?) -> Bool {
+    /// Whoever runs the stage on a caller's thread.
+    func attach(_ runIfAtRest: @escaping @Sendable () -> Bool) {
+        pthread_mutex_lock(lock)
+        self.runIfAtRest = runIfAtRest
+        pthread_mutex_unlock(lock)
+    }
+
+    func postAndRun(_ input: Input) {
+        pthread_mutex_lock(lock)
+        pending.append(input)
+        let run = isClosed ? nil : runIfAtRest
+        pthread_mutex_unlock(lock)
+        if let run, run() { return }
+        wake()
+    }
+
+    private func wake() {
+        pthread_mutex_lock(lock)
+        let mustWake = isAsleep
+        isAsleep = false
+        pthread_mutex_unlock(lock)
+        if mustWake { pthread_cond_signal(arrived) }
+    }
+
+    /// Waits until something has arrived or `deadline` has come. False when the mailbox is closed.
+    func wait(until deadline: UInt64?) -> Bool {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
         while pending.isEmpty && !isClosed {
@@ -71,12 +96,15 @@ final class ThreadMailbox<Input: Sendable>: Mailbox, @unchecked Sendable {
             }
         }
         isAsleep = false
-        if isClosed {
-            pending = []
-            return false
-        }
+        return !isClosed
+    }
+
+    /// Takes everything that is there; nothing once the mailbox is closed.
+    func take(into inputs: inout [Input]) {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
         swap(&pending, &inputs)
-        return true
+        if isClosed { inputs.removeAll() }
     }
 
     /// Ends the stage that drains this; what is posted from now on is kept by nobody.
@@ -84,6 +112,7 @@ final class ThreadMailbox<Input: Sendable>: Mailbox, @unchecked Sendable {
         pthread_mutex_lock(lock)
         isClosed = true
         isAsleep = false
+        runIfAtRest = nil
         pthread_mutex_unlock(lock)
         pthread_cond_broadcast(arrived)
     }

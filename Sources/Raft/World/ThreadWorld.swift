@@ -21,6 +21,7 @@ package final class ThreadWorld: World {
             preconditionFailure("a mailbox of another world")
         }
         let body = ThreadBody(stage: stage, mailbox: mailbox)
+        mailbox.attach { body.runIfAtRest() }
         let thread = NativeThread(name: mailbox.name) { body.run() }
         running.withLock { $0.append(RunningStage(stop: { mailbox.close() }, join: { thread.join() })) }
     }
@@ -37,22 +38,50 @@ package final class ThreadWorld: World {
     package func now() -> UInt64 { monotonicNanoseconds() }
 }
 
-/// The stage leaves the thread that made it for the thread that runs it, and is touched by no other.
+/// The stage leaves the thread that made it; from then on it is touched under `lock` alone, mostly by its own thread.
 private final class ThreadBody<S: Stage>: @unchecked Sendable {
-    let stage: S
-    let mailbox: ThreadMailbox<S.Input>
+    private let stage: S
+    private unowned let mailbox: ThreadMailbox<S.Input>
+    private let lock: UnsafeMutablePointer<pthread_mutex_t>
+    private var inputs: [S.Input] = []
 
     init(stage: S, mailbox: ThreadMailbox<S.Input>) {
         self.stage = stage
         self.mailbox = mailbox
+        lock = .allocate(capacity: 1)
+        pthread_mutex_init(lock, nil)
+    }
+
+    deinit {
+        pthread_mutex_destroy(lock)
+        lock.deallocate()
     }
 
     func run() {
-        var inputs: [S.Input] = []
-        while mailbox.drain(into: &inputs, until: stage.wakeAt) {
-            stage.process(&inputs, now: monotonicNanoseconds())
-            inputs.removeAll(keepingCapacity: true)
+        let mailbox = mailbox
+        while true {
+            pthread_mutex_lock(lock)
+            let wakeAt = stage.wakeAt
+            pthread_mutex_unlock(lock)
+            guard mailbox.wait(until: wakeAt) else { return }
+            pthread_mutex_lock(lock)
+            work()
+            pthread_mutex_unlock(lock)
         }
+    }
+
+    /// On the caller's thread, if nobody is at it.
+    func runIfAtRest() -> Bool {
+        guard pthread_mutex_trylock(lock) == 0 else { return false }
+        work()
+        pthread_mutex_unlock(lock)
+        return true
+    }
+
+    private func work() {
+        mailbox.take(into: &inputs)
+        stage.process(&inputs, now: monotonicNanoseconds())
+        inputs.removeAll(keepingCapacity: true)
     }
 }
 

@@ -38,6 +38,8 @@ package final class ObservedMachine: StateMachine {
         return try machine.apply(configuration, context: context, at: place)
     }
 
+    package static func isQuick(_ command: UnsafeRawBufferPointer) -> Bool { KeyValueMachine.isQuick(command) }
+
     package func skip(at place: AppliedPlace) throws {
         onApply(place, UnsafeRawBufferPointer(start: nil, count: 0))
         try machine.skip(at: place)

@@ -1,0 +1,21 @@
+package import NIOCore
+
+/// An HTTP/2 request that is not gRPC's, with its whole body.
+package struct HTTP2PlainRequest: Sendable {
+    private let call: GRPCCall
+
+    init(_ call: GRPCCall) { self.call = call }
+
+    package var eventLoop: any EventLoop { call.eventLoop }
+    package var method: String { call.plainMethod }
+    package var path: String { call.path }
+    package var fields: [(name: String, value: String)] { call.allMetadata }
+    package var body: ByteBuffer { call.plainBody }
+    package var remoteAddress: SocketAddress? { call.remoteAddress }
+
+    /// On the event loop. Names of fields must be lower case.
+    package func respond(status: Int, fields: [(name: String, value: String)], body: ByteBuffer) {
+        let all = [(":status", String(status))] + fields
+        call.respond(HTTP2HeaderBlock(all.map { ($0.0, Array($0.1.utf8)) }), body)
+    }
+}
