@@ -40,7 +40,7 @@ let package = Package(
     targets: [
         // Pure: no threads, no clock, no files.
         .target(name: "RaftCore", swiftSettings: settings),
-        .target(name: "CByteCodec", cSettings: [.unsafeFlags(["-O2"])]),
+        .target(name: "CByteCodec"),
         .target(name: "ByteCodec", dependencies: ["CByteCodec"], swiftSettings: strict),
         .target(name: "Platform", swiftSettings: settings),
         .target(name: "StorageEngine", swiftSettings: strict),

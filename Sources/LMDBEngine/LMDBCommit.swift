@@ -13,9 +13,9 @@ import StorageEngine
         var transaction: OpaquePointer? = nil
         unsafe try LMDBFailure.check(
             mdb_txn_begin(environment.handle, nil, 0, &transaction), "\(environment.path): a write transaction")
-        guard let transaction else { throw .io("\(environment.path): no transaction") }
+        guard let transaction = unsafe transaction else { throw .io("\(environment.path): no transaction") }
         self.environment = environment
-        self.transaction = unsafe transaction
+        unsafe self.transaction = unsafe transaction
         longRows = environment.newestLongRows
     }
 
@@ -50,7 +50,9 @@ import StorageEngine
         var more = rows.first()
         while more {
             if unsafe environment.fits(rows.key) {
-                if !isPastEnd, let lastKey { isPastEnd = lastKey.withUnsafeBytes { compareKeys($0, rows.key) < 0 } }
+                if !isPastEnd, let lastKey {
+                    isPastEnd = unsafe lastKey.withUnsafeBytes { unsafe compareKeys($0, rows.key) < 0 }
+                }
                 unsafe try write(rows, database, cursor, isPastEnd: isPastEnd)
             } else {
                 unsafe try writeLong(table, rows.key, rows.value)
@@ -94,7 +96,7 @@ import StorageEngine
         longRowsChanged = true
         let code = unsafe LongRow.withID(id) { idBytes in
             var idValue = unsafe MDB_val(idBytes)
-            guard let value else {
+            guard let value = unsafe value else {
                 unsafe longRows.index.remove(table, key)
                 return unsafe mdb_del(transaction, environment.longTable, &idValue, nil)
             }

@@ -1,10 +1,11 @@
 import CLMDB
+import StorageEngine
+
 #if canImport(Glibc)
     import Glibc
 #else
     import Musl
 #endif
-import StorageEngine
 
 extension LMDBEnvironment {
     /// The database in which LMDB keeps the free pages.
@@ -14,11 +15,14 @@ extension LMDBEnvironment {
     func size() -> (total: Int, inUse: Int) {
         var descriptor: Int32 = -1
         var status = stat()
-        guard unsafe mdb_env_get_fd(handle, &descriptor) == MDB_SUCCESS, unsafe fstat(descriptor, &status) == 0 else { return (0, 0) }
+        guard unsafe mdb_env_get_fd(handle, &descriptor) == MDB_SUCCESS, unsafe fstat(descriptor, &status) == 0 else {
+            return (0, 0)
+        }
         let total = Int(status.st_size)
         var info = unsafe MDB_envinfo()
         var tableStatus = MDB_stat()
-        guard unsafe mdb_env_info(handle, &info) == MDB_SUCCESS, unsafe mdb_env_stat(handle, &tableStatus) == MDB_SUCCESS,
+        guard unsafe mdb_env_info(handle, &info) == MDB_SUCCESS,
+            unsafe mdb_env_stat(handle, &tableStatus) == MDB_SUCCESS,
             let freePages = countFreePages()
         else { return (total, total) }
         // The two are of moments that may differ by a commit.

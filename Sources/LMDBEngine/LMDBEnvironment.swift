@@ -1,11 +1,12 @@
 import CLMDB
+import StorageEngine
+import Synchronization
+
 #if canImport(Glibc)
     import Glibc
 #else
     import Musl
 #endif
-import StorageEngine
-import Synchronization
 
 /// An open environment: the mapped file, its tables' handles, and read transactions that wait to be used again.
 ///
@@ -29,7 +30,7 @@ import Synchronization
         var nextID: UInt64 = 1
     }
 
-    struct Transaction: @unchecked Sendable {
+    @safe struct Transaction: @unchecked Sendable {
         let handle: OpaquePointer
     }
 
@@ -99,12 +100,15 @@ import Synchronization
     func beginRead() throws(EngineError) -> (transaction: Transaction, longRows: LongRows) {
         let result: Result<(Transaction, LongRows), EngineError> = state.withLock { state in
             var handle: OpaquePointer? = unsafe state.idle.popLast()?.handle
-            let code = unsafe handle == nil ? mdb_txn_begin(self.handle, nil, UInt32(MDB_RDONLY), &handle) : mdb_txn_renew(handle)
-            guard code == MDB_SUCCESS, let handle else {
-                if let handle { unsafe mdb_txn_abort(handle) }
+            let code =
+                unsafe handle == nil
+                ? mdb_txn_begin(self.handle, nil, UInt32(MDB_RDONLY), &handle) : mdb_txn_renew(handle)
+            guard code == MDB_SUCCESS, let handle = unsafe handle else {
+                if let handle = unsafe handle { unsafe mdb_txn_abort(handle) }
                 return .failure(LMDBFailure.error(code, "\(path): a read transaction"))
             }
-            // The lock is held from the transaction's begin to here, and ``finishCommit`` takes it before it drops rows.
+            // The lock is held from the transaction's begin to here, and ``finishCommit`` takes it before it drops
+            // rows.
             let id = unsafe mdb_txn_id(handle)
             guard let entry = state.longRows.last(where: { $0.transaction <= id }) else {
                 unsafe mdb_txn_abort(handle)
@@ -190,7 +194,7 @@ import Synchronization
         while true {
             var environment: OpaquePointer? = nil
             unsafe try LMDBFailure.check(mdb_env_create(&environment), path)
-            guard let environment else { throw .io("\(path): no environment") }
+            guard let environment = unsafe environment else { throw .io("\(path): no environment") }
             var code = unsafe mdb_env_set_mapsize(environment, mapBytes)
             if code == 0 { code = unsafe mdb_env_set_maxreaders(environment, UInt32(options.snapshotsMax)) }
             if code == 0 { code = unsafe mdb_env_set_maxdbs(environment, UInt32(Table.allCases.count + 1)) }
@@ -233,7 +237,8 @@ import Synchronization
                 let code = unsafe mdb_dbi_open(transaction, name(of: table), flags, &opened.tables[Int(table.rawValue)])
                 try checkTable(code, name(of: table), path)
             }
-            unsafe try checkTable(mdb_dbi_open(transaction, longTableName, flags, &opened.longTable), longTableName, path)
+            unsafe try checkTable(
+                mdb_dbi_open(transaction, longTableName, flags, &opened.longTable), longTableName, path)
             opened.longRows = unsafe try LongRow.loadAll(transaction, opened.longTable, path)
             opened.transaction = unsafe isNew ? Int(mdb_txn_id(transaction)) : Int(mdb_txn_id(transaction)) - 1
         } catch {

@@ -1,10 +1,11 @@
 import CLMDB
+import StorageEngine
+
 #if canImport(Glibc)
     import Glibc
 #else
     import Musl
 #endif
-import StorageEngine
 
 /// LMDB's return codes and `errno` as engine errors.
 enum LMDBFailure {

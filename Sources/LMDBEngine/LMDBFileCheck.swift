@@ -112,8 +112,8 @@ import StorageEngine
             previous = page
         }
         guard unique == missing else {
-            throw .corrupt(
-                "\(path) is cut short: \(fileBytes) bytes, where \((meta.lastPage + 1) * UInt64(meta.pageBytes)) are in use")
+            let usedBytes = (meta.lastPage + 1) * UInt64(meta.pageBytes)
+            throw .corrupt("\(path) is cut short: \(fileBytes) bytes, where \(usedBytes) are in use")
         }
     }
 

@@ -34,28 +34,39 @@ struct DataDirectory: Sendable {
                     operation: "lock", path: "\(member)/lock", errno: EAGAIN, reason: "held by another process")
             }
             self.lock = lock
-            try fileSystem.createDirectory(logDirectory)
         } catch {
             if error.operation == "lock", error.errno == EAGAIN {
                 throw ConfigurationError(
-                    "the data directory \(root) is in use by another member that is running; stop it, or choose another "
+                    "the data directory \(root) is in use by another member that is running; stop it, or choose "
+                        + "another "
                         + "--data-dir")
             }
             throw ConfigurationError(
-                "the data directory \(root) cannot be used: \(error.operation) of \(error.path) failed: \(error.reason)")
+                "the data directory \(root) cannot be used: \(error.operation) of \(error.path) failed: \(error.reason)"
+            )
         }
         engines = DirectoryEngines(directory: "\(member)/state", fileSystem: fileSystem) { path in
             try LMDBEngine(path: path)
         }
     }
 
-    /// Opens the state, making the first state of a new cluster where the directory is empty.
+    /// Opens the state, making the first state of a new cluster where the directory is empty. Half of a member's data
+    /// is refused before the other half is made anew.
     func openMachine(_ configuration: ServerConfiguration) throws -> KeyValueMachine {
         let cluster = configuration.initialCluster
-        if let machine = try KeyValueMachine(engines: engines) {
+        let hasLog = try holdsLog()
+        if try engines.holdsState(), let machine = try KeyValueMachine(engines: engines) {
+            // A first start that was cut off leaves the log's directory, and a state that has applied nothing.
+            let isNewborn = machine.applied == machine.origin && fileSystem.exists(logDirectory)
+            guard hasLog || isNewborn else {
+                throw ConfigurationError(
+                    "the data directory \(configuration.dataDirectory) holds a state without its log: \(logDirectory) "
+                        + "was removed or is empty. Restore it from a copy, or remove the member from the cluster and "
+                        + "add it again with an empty directory")
+            }
             return machine
         }
-        guard try fileSystem.list(logDirectory).isEmpty else {
+        guard !hasLog else {
             throw ConfigurationError(
                 "the data directory \(configuration.dataDirectory) holds a log without its state: a part of it was "
                     + "removed. Restore it from a copy, or remove the member from the cluster and add it again with an "
@@ -67,6 +78,7 @@ struct DataDirectory: Sendable {
                     + "directory \(configuration.dataDirectory) is empty; start a new cluster with "
                     + "--initial-cluster-state new")
         }
+        try fileSystem.createDirectory(logDirectory)
         try KeyValueMachine.bootstrap(
             engines: engines, clusterID: cluster.clusterID,
             members: cluster.members.map { member in
@@ -77,5 +89,10 @@ struct DataDirectory: Sendable {
             throw ConfigurationError("the first state in \(configuration.dataDirectory) could not be read back")
         }
         return machine
+    }
+
+    private func holdsLog() throws -> Bool {
+        guard fileSystem.exists(logDirectory) else { return false }
+        return try !fileSystem.list(logDirectory).isEmpty
     }
 }

@@ -71,11 +71,12 @@ package final class Server: Sendable {
         let view = try machine.view
         let memberID = configuration.ownMember.id
         guard view.members.contains(where: { $0.id == memberID }) else {
+            let members = view.members.map { hex($0.id.rawValue) }.joined(separator: ", ")
             throw ConfigurationError(
                 "the data directory \(configuration.dataDirectory) belongs to another member or cluster (cluster "
-                    + "\(hex(view.clusterID)), members \(view.members.map { hex($0.id.rawValue) }.joined(separator: ", "))), "
-                    + "not to member \(hex(memberID.rawValue)) \"\(configuration.name)\"; use its own --data-dir, or the "
-                    + "--name, --initial-cluster and --initial-cluster-token it was made with")
+                    + "\(hex(view.clusterID)), members \(members)), not to member \(hex(memberID.rawValue)) "
+                    + "\"\(configuration.name)\"; use its own --data-dir, or the --name, --initial-cluster and "
+                    + "--initial-cluster-token it was made with")
         }
 
         let clock = SystemClock()
@@ -171,7 +172,8 @@ package final class Server: Sendable {
         grpcOptions.http2.keepAliveInterval = TimeAmount(configuration.grpcKeepaliveInterval)
         grpcOptions.http2.keepAliveTimeout = TimeAmount(configuration.grpcKeepaliveTimeout)
         if configuration.grpcKeepaliveMinTime != ServerConfiguration.grpcKeepaliveMinTimeDefault {
-            // As strict as etcd only where the operator asked for it: its default cuts off clients that ping every second.
+            // As strict as etcd only where the operator asked for it: its default cuts off clients that ping every
+            // second.
             grpcOptions.http2.pingIntervalMin = TimeAmount(configuration.grpcKeepaliveMinTime)
             grpcOptions.http2.pingStrikesMax = 2
         }
@@ -179,7 +181,8 @@ package final class Server: Sendable {
         grpc = GRPCServer(methods: methods, options: grpcOptions) { request in
             let parts = request.path.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
             let plain = PlainRequest(
-                method: request.method, path: String(parts.first ?? "/"), query: parts.count > 1 ? String(parts[1]) : "",
+                method: request.method, path: String(parts.first ?? "/"),
+                query: parts.count > 1 ? String(parts[1]) : "",
                 body: request.body)
             routes.handle(plain, on: request.eventLoop) { response in
                 request.respond(status: response.status, fields: response.fields, body: response.body)
@@ -214,7 +217,8 @@ package final class Server: Sendable {
             throw error
         } catch {
             throw ConfigurationError(
-                "the state in \(configuration.dataDirectory) cannot be opened: \(error). Nothing was changed; restore it "
+                "the state in \(configuration.dataDirectory) cannot be opened: \(error). Nothing was changed; "
+                    + "restore it "
                     + "from a copy, or remove the member from the cluster and add it again with an empty directory")
         }
     }
@@ -241,11 +245,13 @@ package final class Server: Sendable {
             "the log in \(directory.logDirectory) belongs to another member or cluster; use its own --data-dir, or the "
                 + "--name, --initial-cluster and --initial-cluster-token it was made with"
         case .corrupt(let segment, let offset, let reason):
-            "the log in \(directory.logDirectory) is damaged: segment \(segment), offset \(offset): \(reason). Nothing was "
+            "the log in \(directory.logDirectory) is damaged: segment \(segment), offset \(offset): \(reason). "
+                + "Nothing was "
                 + "changed; restore it from a copy, or remove the member from the cluster and add it again with an "
                 + "empty directory"
         case .missingSegment(let segment):
-            "segment \(segment) of the log in \(directory.logDirectory) is missing; restore it from a copy, or remove the "
+            "segment \(segment) of the log in \(directory.logDirectory) is missing; restore it from a copy, or "
+                + "remove the "
                 + "member from the cluster and add it again with an empty directory"
         default:
             "the log in \(directory.logDirectory) cannot be opened: \(error)"
@@ -272,7 +278,8 @@ package final class Server: Sendable {
                 "stepped down as leader: the quorum did not answer for an election timeout",
                 metadata: ["term": "\(term.rawValue)"])
         case .configurationChanged(let configuration):
-            logger.info("configuration changed", metadata: ["voters": "\(configuration.voters.map { hex($0.rawValue) })"])
+            logger.info(
+                "configuration changed", metadata: ["voters": "\(configuration.voters.map { hex($0.rawValue) })"])
         case .configurationRefused(let reason):
             logger.warning("a configuration change was refused", metadata: ["reason": "\(reason)"])
         case .messageIgnored(let from, let term, let reason):

@@ -38,7 +38,8 @@ struct ServerLogHandler: LogHandler {
         var fields: [(String, String)] = []
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) { fields.append((key, "\(value)")) }
         for (key, value) in (event.metadata ?? [:]).sorted(by: { $0.key < $1.key }) { fields.append((key, "\(value)")) }
-        let line = isJSON
+        let line =
+            isJSON
             ? Self.jsonLine(event.level, "\(event.message)", fields, caller: Self.caller(event.file, event.line))
             : Self.consoleLine(event.level, "\(event.message)", fields)
         let bytes = Array((line + "\n").utf8)
@@ -67,7 +68,9 @@ struct ServerLogHandler: LogHandler {
     static func jsonLine(
         _ level: Logger.Level, _ message: String, _ fields: [(String, String)], caller: String
     ) -> String {
-        var line = #"{"level":"\#(name(of: level))","ts":"\#(timestamp())","caller":\#(quote(caller)),"msg":\#(quote(message))"#
+        var line =
+            #"{"level":"\#(name(of: level))","ts":"\#(timestamp())","caller":\#(quote(caller))"#
+            + #","msg":\#(quote(message))"#
         for (key, value) in fields { line += ",\(quote(key)):\(quote(value))" }
         return line + "}"
     }

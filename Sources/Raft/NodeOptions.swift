@@ -8,6 +8,8 @@ package struct NodeOptions: Sendable {
     package var electionTicks = 10
     package var heartbeatTicks = 1
     package var preVote = true
+    /// A leader that does not hear from a quorum for an election timeout steps down.
+    package var checkQuorum = true
     package var readMode = RaftCore.ReadMode.quorum
 
     /// Seeds the election timeouts. Two members with one seed would campaign in step.
@@ -49,8 +51,8 @@ package struct NodeOptions: Sendable {
     package var quickSyncNanoseconds: UInt64 = 1_000_000
 
     #if MARTLET_MUTATIONS
-    /// Mistakes made on purpose, to see whether the simulator finds them.
-    package var faults: RaftCore.Faults = []
+        /// Mistakes made on purpose, to see whether the simulator finds them.
+        package var faults: RaftCore.Faults = []
     #endif
 
     package init(id: NodeID, randomSeed: UInt64, firstSequence: UInt64) {

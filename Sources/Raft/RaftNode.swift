@@ -92,13 +92,14 @@ package final class RaftNode<Machine: StateMachine>: Sendable {
         coreOptions.electionTicks = options.electionTicks
         coreOptions.heartbeatTicks = options.heartbeatTicks
         coreOptions.preVote = options.preVote
+        coreOptions.checkQuorum = options.checkQuorum
         coreOptions.readMode = options.readMode
         coreOptions.maxMessageBytes = options.maxMessageBytes
         coreOptions.maxInflightMessages = options.maxInflightMessages
         coreOptions.maxInflightBytes = options.maxInflightBytes
         coreOptions.maxUncommittedBytes = options.maxUncommittedBytes
         #if MARTLET_MUTATIONS
-        coreOptions.faults = options.faults
+            coreOptions.faults = options.faults
         #endif
         let restored = RaftCore.Restored(
             hardState: hardState, configuration: configuration, snapshotIndex: base.index, snapshotTerm: base.term,

@@ -15,7 +15,8 @@ package protocol StateMachine: AnyObject, SendableMetatype {
 
     /// The last entry whose effects are in the state, durable or not.
     var applied: AppliedPlace { get }
-    /// Where the state was born: by bootstrap, or by the installation of a snapshot. While ``applied`` is still there, the
+    /// Where the state was born: by bootstrap, or by the installation of a snapshot. While ``applied`` is still there,
+    /// the
     /// log may know nothing of it; later, a log that does not reach ``applied`` has lost something.
     var origin: AppliedPlace { get }
     /// The configuration as of ``applied``.

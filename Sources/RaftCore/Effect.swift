@@ -28,7 +28,7 @@ public enum Effect: Sendable {
     case trace(TraceEvent)
 }
 
-/// One durable write. Within it: snapshot first, then truncation and entries, then the hard state; all or nothing is
+/// One durable write. Within it: snapshot first, then the hard state, then truncation and entries; all or nothing is
 /// not needed, order is.
 public struct Write: Hashable, Sendable {
     public var hardState: HardState?

@@ -7,7 +7,8 @@ public enum Input: Sendable {
     /// Local proposals, in order: one write, and one message to each peer, for all of them. They are taken from the
     /// front as far as they fit; what was left over is told by ``Effect/proposalsRefused(count:reason:)``.
     case propose([Proposal])
-    /// A linearizable read wants its index: answered by ``Effect/readReady(_:at:)`` or ``Effect/readRefused(_:reason:)``,
+    /// A linearizable read wants its index: answered by ``Effect/readReady(_:at:)`` or
+    /// ``Effect/readRefused(_:reason:)``,
     /// or, when a message is lost, never: the caller keeps the deadline and asks again with a new id.
     case read(ReadID)
     /// Several reads that share one round of heartbeats.

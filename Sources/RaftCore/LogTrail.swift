@@ -35,7 +35,8 @@ struct LogTrail: Sendable {
     var snapshotTerm: Term { runs[0].term }
     var lastTerm: Term { runs[runs.count - 1].term }
 
-    /// The term of the entry there, nil where the log does not reach: neither before ``snapshotIndex`` nor past the end.
+    /// The term of the entry there, nil where the log does not reach: neither before ``snapshotIndex`` nor past the
+    /// end.
     func term(at index: LogIndex) -> Term? {
         guard index >= snapshotIndex, index <= lastIndex else { return nil }
         let last = runs[runs.count - 1]

@@ -2,7 +2,8 @@
 ///
 /// "Raft servers must persist enough information to stable storage to survive server restarts safely" (thesis, §3.8).
 /// A promise waits for the newest write at the end of the step that made it. That is later than strictly needed for
-/// some refusals, and never too early; in exchange the hold is a plain queue, and promises to one peer keep their order.
+/// some refusals, and never too early; in exchange the hold is a plain queue, and promises to one peer keep their
+/// order.
 struct OutgoingHold: Sendable {
     enum Promise: Sendable {
         case message(Message)

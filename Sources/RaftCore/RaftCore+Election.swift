@@ -25,7 +25,8 @@ extension RaftCore {
     /// A leader was heard of within the minimum election timeout, or may have been before a restart.
     ///
     /// Where reads rest on leases, this is a promise to that leader, and outlives what this node knows of it: neither a
-    /// restart nor a stray message of a higher term may end it, or another leader could be elected while the first still
+    /// restart nor a stray message of a higher term may end it, or another leader could be elected while the first
+    /// still
     /// answers reads.
     var isWithinLease: Bool {
         guard options.checkQuorum else { return false }
@@ -205,7 +206,8 @@ extension RaftCore {
         role = .leader(leader)
     }
 
-    /// "A leader steps down if an election timeout elapses without a successful round of heartbeats to a majority of its
+    /// "A leader steps down if an election timeout elapses without a successful round of heartbeats to a majority of
+    /// its
     /// cluster" (thesis, §6.2).
     private func checkQuorum(_ leader: inout LeaderState) -> Bool {
         let outcome = JointQuorum(configuration).outcome { id in

@@ -136,7 +136,8 @@ extension RaftCore {
             public let rawValue: UInt32
             public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-            /// Votes and acknowledgements leave before the write that they rest on, and leaders count themselves at once.
+            /// Votes and acknowledgements leave before the write that they rest on, and leaders count themselves at
+            /// once.
             public static let answersBeforePersisting = Faults(rawValue: 1 << 0)
             /// A leader counts replicas for entries of older terms too (figure 8).
             public static let commitsOlderTermsByCount = Faults(rawValue: 1 << 1)

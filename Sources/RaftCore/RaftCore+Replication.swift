@@ -287,7 +287,8 @@ extension RaftCore {
         }
     }
 
-    /// "If there exists an N such that N > commitIndex, a majority of matchIndex[i] ≥ N, and log[N].term == currentTerm:
+    /// "If there exists an N such that N > commitIndex, a majority of matchIndex[i] ≥ N, and log[N].term ==
+    /// currentTerm:
     /// set commitIndex = N" (figure 2; why the term matters: figure 8).
     mutating func advanceCommit(_ leader: inout LeaderState) -> Bool {
         let reached = leader.reached(in: configuration) { leader.peers[$0].match.rawValue }

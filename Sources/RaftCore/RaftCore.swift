@@ -107,7 +107,8 @@ public struct RaftCore: Sendable {
         } while keepPromises(into: &effects)
 
         // An entry is applied only when it is committed and durable here: a committed entry that this node loses would
-        // otherwise be in its state and not in its log. While a snapshot is being written there is no state to apply to.
+        // otherwise be in its state and not in its log. While a snapshot is being written there is no state to apply
+        // to.
         if durability.snapshot == nil {
             let ready = answersBeforePersisting ? commit : min(commit, durability.stableIndex)
             if ready > released {

@@ -4,7 +4,8 @@ import Raft
 import RaftCore
 import Replica
 
-/// One seed's whole play: a cluster, clients and misfortune; then calm, in which the cluster must come together; then the
+/// One seed's whole play: a cluster, clients and misfortune; then calm, in which the cluster must come together; then
+/// the
 /// verdict.
 package struct Simulation {
     package struct Report: Sendable {
@@ -36,6 +37,13 @@ package struct Simulation {
         var draw = RandomSource(seed: seed ^ 0x5eed)
         var clusterOptions = SimulatedCluster.Options()
         clusterOptions.mutation = options.mutation
+        // Five members now and then; restless elections; the rules that only keep the peace switched off here and there,
+        // since safety must not rest on them.
+        clusterOptions.members = draw.oneIn(4) ? 5 : 3
+        clusterOptions.tickNanoseconds = 20_000_000 + draw.next() % 80_000_000
+        clusterOptions.electionTicks = 4 + draw.below(8)
+        clusterOptions.preVote = !draw.oneIn(3)
+        clusterOptions.checkQuorum = !draw.oneIn(3)
         clusterOptions.segmentBytes = 8 << (10 + draw.below(4))
         clusterOptions.snapshotCount = UInt64(20 + draw.below(200))
         clusterOptions.catchUpEntries = UInt64(5 + draw.below(100))
@@ -122,7 +130,9 @@ package struct Simulation {
         cluster.queue.run(until: cluster.queue.now + 5_000_000_000)
         guard workload.acknowledged == before + cluster.members.count else {
             return cluster.fail(
-                "of \(cluster.members.count) members only \(workload.acknowledged - before) answer a read after all is well")
+                "of \(cluster.members.count) members only \(workload.acknowledged - before) answer a read after "
+                    + "all is well"
+            )
         }
         let statuses = cluster.members.compactMap { $0.node?.published.status }
         let applied = cluster.members.compactMap { $0.node?.published.view.store.applied.index }

@@ -17,10 +17,10 @@ struct ClusterDirectory {
     var origin: AppliedPlace
     var configuration: Configuration
 
-    static let clusterKey : MetaName = "cluster"
-    static let originKey : MetaName = "origin"
-    static let configurationKey : MetaName = "configuration"
-    static let memberPrefix : MetaName = "member/"
+    static let clusterKey: MetaName = "cluster"
+    static let originKey: MetaName = "origin"
+    static let configurationKey: MetaName = "configuration"
+    static let memberPrefix: MetaName = "member/"
 
     init(clusterID: UInt64, members: [Member], origin: AppliedPlace, configuration: Configuration) {
         self.clusterID = clusterID
@@ -46,7 +46,8 @@ struct ClusterDirectory {
                 try value.withUnsafeBytes { try Member(decoding: $0) }
             }
         } catch {
-            throw NodeFailure(part: .stateMachine, reason: "the state's description of its cluster is damaged: \(error)")
+            throw NodeFailure(
+                part: .stateMachine, reason: "the state's description of its cluster is damaged: \(error)")
         }
         members.sort { $0.id < $1.id }
     }

@@ -2,13 +2,15 @@ package import Platform
 package import StorageEngine
 import Synchronization
 
-/// Engines in directories: `state-<n>` with the greatest n is the current one; `incoming-<n>` is being filled. One rename
+/// Engines in directories: `state-<n>` with the greatest n is the current one; `incoming-<n>` is being filled. One
+/// rename
 /// and one directory fsync install a snapshot, so that a crash leaves either the old state or the new, never neither.
 package final class DirectoryEngines: EngineProvider {
     private let directory: String
     private let fileSystem: any FileSystem
     private let open: @Sendable (String) throws -> any StorageEngine
     private let generation = Mutex<Int>(0)
+    private let stagings = Mutex<Int>(0)
     private let current = Mutex<(any StorageEngine)?>(nil)
 
     package init(
@@ -20,6 +22,12 @@ package final class DirectoryEngines: EngineProvider {
     }
 
     private func statePath(_ generation: Int) -> String { "\(directory)/state-\(generation)" }
+
+    /// Whether there is a state to open; where there is none, ``openCurrent()`` makes an empty one.
+    package func holdsState() throws -> Bool {
+        guard fileSystem.exists(directory) else { return false }
+        return try fileSystem.list(directory).contains { $0.hasPrefix("state-") }
+    }
 
     package func openCurrent() throws -> any StorageEngine {
         try fileSystem.createDirectory(directory)
@@ -51,7 +59,12 @@ package final class DirectoryEngines: EngineProvider {
     package func size() -> (total: Int, inUse: Int) { current.withLock { $0 }?.size() ?? (0, 0) }
 
     package func makeStaging() throws -> StagedEngine {
-        let name = "incoming-\(generation.withLock { $0 } + 1)"
+        // A name of its own: an earlier snapshot may still wait for its installation.
+        let serial = stagings.withLock { serial in
+            serial += 1
+            return serial
+        }
+        let name = "incoming-\(serial)"
         let path = "\(directory)/\(name)"
         if fileSystem.exists(path) { try fileSystem.removeTree(path) }
         try fileSystem.createDirectory(path)

@@ -5,7 +5,7 @@ package protocol EngineProvider: AnyObject, Sendable {
     /// Opens the current engine, making an empty one where there is none. What an interrupted installation left is
     /// cleared away.
     func openCurrent() throws -> any StorageEngine
-    /// An empty engine beside the current one, for a snapshot that arrives. An earlier one that was not installed goes.
+    /// An empty engine beside the current one, for a snapshot that arrives.
     func makeStaging() throws -> StagedEngine
     /// Puts a staged engine in the current one's place, at once and durably, and opens it.
     func install(_ staged: StagedEngine) throws -> any StorageEngine

@@ -79,7 +79,8 @@ package final class KeyValueMachine: StateMachine {
         guard let first = command.first, let room = CommandRoom(rawValue: first) else {
             throw NodeFailure(
                 part: .stateMachine,
-                reason: "entry \(place.index.rawValue) is of a kind that this version does not know (\(command.first ?? 0))"
+                reason:
+                    "entry \(place.index.rawValue) is of a kind that this version does not know (\(command.first ?? 0))"
             )
         }
         let body = UnsafeRawBufferPointer(rebasing: command[1...])
@@ -151,6 +152,7 @@ package final class KeyValueMachine: StateMachine {
     }
 
     package func install(_ staged: StagedSnapshot) throws {
+        staged.markInstalled()
         engine = try engines.install(staged.engine)
         state = try State(store: LayeredStore(engine: engine))
         guard let directory = try ClusterDirectory(reading: state) else {

@@ -6,13 +6,16 @@ package import RaftCore
 import StorageEngine
 import Synchronization
 
-// A snapshot on its way between members (Documentation/formats/snapshot-stream.md): chunks of rows in the tables' order,
+// A snapshot on its way between members (Documentation/formats/snapshot-stream.md): chunks of rows in the tables'
+// order,
 // then a last chunk with what they must add up to. It names no engine: members may use different ones.
 
 enum SnapshotChunk {
     static let rows: UInt8 = 1
     static let end: UInt8 = 2
     static let targetBytes = 512 << 10
+    /// A chunk ends after the row with which it passes the target; no row is larger than a log's record may be.
+    static let bytesMax = targetBytes + (65 << 20)
 }
 
 /// Reads a state row by row, in order.
@@ -31,6 +34,8 @@ final class StateSnapshotSource: SnapshotSource, @unchecked Sendable {
     func nextChunk() throws -> [UInt8]? {
         if hasEnded { return nil }
         var writer = ByteWriter(reservingCapacity: SnapshotChunk.targetBytes + 4096)
+        // The length comes first: transports may cut and join what they carry.
+        writer.write(UInt32(0))
         writer.write(SnapshotChunk.rows)
         while writer.count < SnapshotChunk.targetBytes, let table = tables.first {
             if cursor == nil {
@@ -51,20 +56,39 @@ final class StateSnapshotSource: SnapshotSource, @unchecked Sendable {
             rows += 1
             isPositioned = cursor.next()
         }
-        if writer.count > 1 { return writer.finish() }
+        if writer.count > 5 { return framed(writer) }
         hasEnded = true
         writer.removeAll()
+        writer.write(UInt32(0))
         writer.write(SnapshotChunk.end)
         writer.write(rows)
         writer.write(checksum.value)
+        return framed(writer)
+    }
+
+    private func framed(_ writer: consuming ByteWriter) -> [UInt8] {
+        writer.replace(at: 0, with: UInt32(writer.count - 4))
         return writer.finish()
     }
 }
 
-/// A snapshot that has arrived whole.
-package struct StagedSnapshot: Sendable {
-    package var engine: StagedEngine
-    package var description: SnapshotDescription
+/// A snapshot that has arrived whole. One that is let go without having been installed is cleared away.
+package final class StagedSnapshot: Sendable {
+    package let engine: StagedEngine
+    package let description: SnapshotDescription
+    private let engines: any EngineProvider
+    private let isInstalled = Atomic(false)
+
+    init(engine: StagedEngine, description: SnapshotDescription, engines: any EngineProvider) {
+        self.engine = engine
+        self.description = description
+        self.engines = engines
+    }
+
+    /// The engine is somebody else's now.
+    func markInstalled() { isInstalled.store(true, ordering: .relaxed) }
+
+    deinit { if !isInstalled.load(ordering: .relaxed) { engines.discard(engine) } }
 }
 
 /// Puts arriving snapshots into engines of their own.
@@ -100,6 +124,8 @@ private final class StateStagingSink: StagingSink, @unchecked Sendable {
     private let staged: StagedEngine
     private let description: SnapshotDescription
     private let ended: () -> Void
+    /// What has arrived of a chunk that is not whole yet.
+    private var arrived: [UInt8] = []
     private var batch: [Mutation] = []
     private var batchBytes = 0
     private var rows: UInt64 = 0
@@ -119,7 +145,20 @@ private final class StateStagingSink: StagingSink, @unchecked Sendable {
 
     deinit { if !isOver { abort() } }
 
-    func write(_ chunk: [UInt8]) throws {
+    func write(_ piece: [UInt8]) throws {
+        arrived.append(contentsOf: piece)
+        var offset = 0
+        while arrived.count - offset >= 4 {
+            let length = (0..<4).reduce(0) { $0 | Int(arrived[offset + $1]) << (8 * $1) }
+            guard length <= SnapshotChunk.bytesMax else { throw failure("a chunk of \(length) bytes") }
+            guard arrived.count - offset - 4 >= length else { break }
+            try writeChunk(arrived[(offset + 4)..<(offset + 4 + length)])
+            offset += 4 + length
+        }
+        if offset > 0 { arrived.removeFirst(offset) }
+    }
+
+    private func writeChunk(_ chunk: ArraySlice<UInt8>) throws {
         try chunk.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
             switch try reader.readByte() {
@@ -128,7 +167,8 @@ private final class StateStagingSink: StagingSink, @unchecked Sendable {
                 let expectedRows = try reader.readUInt64()
                 let expectedChecksum = try reader.readUInt32()
                 guard expectedRows == rows, expectedChecksum == checksum.value else {
-                    throw failure("\(rows) rows arrived where \(expectedRows) were sent, or they were changed on the way")
+                    throw failure(
+                        "\(rows) rows arrived where \(expectedRows) were sent, or they were changed on the way")
                 }
                 isWhole = true
             case let kind: throw failure("a chunk of unknown kind \(kind)")
@@ -162,7 +202,7 @@ private final class StateStagingSink: StagingSink, @unchecked Sendable {
     }
 
     func finish() throws -> StagedSnapshot {
-        guard isWhole else { throw failure("the stream ended early") }
+        guard isWhole, arrived.isEmpty else { throw failure("the stream ended early") }
         let origin = AppliedPlace(index: description.index, term: description.term)
         batch.append(
             .put(.meta, key: ClusterDirectory.originKey.rowKey, value: ClusterDirectory.encode(origin: origin)))
@@ -173,7 +213,7 @@ private final class StateStagingSink: StagingSink, @unchecked Sendable {
         }
         isOver = true
         ended()
-        return StagedSnapshot(engine: staged, description: description)
+        return StagedSnapshot(engine: staged, description: description, engines: engines)
     }
 
     func abort() {

@@ -133,7 +133,8 @@
         if engineIsCurrent { setEngine(isForward ? engine?.next() : engine?.previous()) }
     }
 
-    /// Puts the layers that are not at the current key on its other side. Those that are hold the key's bytes meanwhile.
+    /// Puts the layers that are not at the current key on its other side. Those that are hold the key's bytes
+    /// meanwhile.
     private func turn() {
         guard let key = unsafe currentKey else { return }
         isForward.toggle()

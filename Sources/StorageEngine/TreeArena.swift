@@ -2,8 +2,10 @@ import Synchronization
 
 /// Memory for one lineage of trees: rows and nodes are laid one after another, and freed all together.
 ///
-/// The trees of an overlay live for a tenth of a second and die at once, so nothing in them is counted one by one: a path
-/// copy is a few plain memory copies, a dropped overlay a few frees, and every pointer into it stays valid as long as any
+/// The trees of an overlay live for a tenth of a second and die at once, so nothing in them is counted one by one: a
+/// path
+/// copy is a few plain memory copies, a dropped overlay a few frees, and every pointer into it stays valid as long as
+/// any
 /// version does. What an edit leaves behind (replaced rows, copied nodes) stays until the lineage ends; who keeps trees
 /// for long rebuilds them now and then (``TreeSet/rebuilt()``).
 ///
@@ -29,7 +31,7 @@ import Synchronization
     }
 
     deinit {
-        for unsafe chunk in unsafe chunks { unsafe chunk.deallocate() }
+        for index in unsafe chunks.indices { unsafe chunks[index].deallocate() }
     }
 
     /// Uninitialized bytes, aligned to 8.
@@ -61,7 +63,8 @@ import Synchronization
 }
 
 /// The right to change nodes in place. Versions of a tree that share nodes share it; a writer that finds that it is
-/// not alone takes a new one, and from then on copies what it changes. (As copy on write, with one count for all nodes.)
+/// not alone takes a new one, and from then on copies what it changes. (As copy on write, with one count for all
+/// nodes.)
 final class TreeOwner: Sendable {
     private static let epochs = Atomic<UInt64>(0)
 

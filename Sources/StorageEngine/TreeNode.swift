@@ -49,6 +49,9 @@
         return unsafe UnsafeRawBufferPointer(start: base + TreeRow.headerBytes + keyCount, count: Int(field) - 1)
     }
 
+    /// Any byte of it, to have it in the cache.
+    func touch() -> UInt8 { unsafe base.load(as: UInt8.self) }
+
     /// Bytes of key and value.
     var byteCount: Int { keyCount + max(0, Int(valueCountField) - 1) }
 }
@@ -56,10 +59,12 @@
 /// A leaf or an inner node of an ``OrderedTree``, in an arena. Which of the two is known from the level.
 ///
 /// Layout: `epoch: UInt64, count: UInt32, skip: UInt32, heads: 32 × UInt64, rows: 32 × pointer`, and in inner nodes
-/// `children: 32 × pointer`. The rows of an inner node are its separators: row `i` is not greater than any key under child
+/// `children: 32 × pointer`. The rows of an inner node are its separators: row `i` is not greater than any key under
+/// child
 /// `i + 1`, and greater than any under child `i`.
 ///
-/// A head holds the 8 bytes of its row's key after the first `skip` as a number, most significant first and zero-filled:
+/// A head holds the 8 bytes of its row's key after the first `skip` as a number, most significant first and
+/// zero-filled:
 /// unequal heads order as their keys do, so a search seldom touches a row. `skip` is a count of bytes that all keys of
 /// the node's range share, whatever will yet be inserted: it comes from the separators on either side of the range
 /// (prefix truncation; Graefe, "Modern B-Tree Techniques", 3.5), and is 0 where the range has no bound.

@@ -35,14 +35,14 @@ while let argument = arguments.popFirst() {
     case "--mutation":
         guard let name = arguments.popFirst() else { usage() }
         #if MARTLET_MUTATIONS
-        guard Mutation.names.contains(name) else {
-            print("unknown mutation \(name); there are: \(Mutation.names.joined(separator: ", "))")
-            exit(2)
-        }
-        options.mutation = name
+            guard SeededMistake.names.contains(name) else {
+                print("unknown mutation \(name); there are: \(SeededMistake.names.joined(separator: ", "))")
+                exit(2)
+            }
+            options.mutation = name
         #else
-        print("--mutation \(name): this build has no mistakes built in; build with MARTLET_MUTATIONS=1")
-        exit(2)
+            print("--mutation \(name): this build has no mistakes built in; build with MARTLET_MUTATIONS=1")
+            exit(2)
         #endif
     default: usage()
     }
@@ -81,7 +81,8 @@ let seconds = Double(took.components.seconds) + Double(took.components.attosecon
 print(
     "\(seeds) seeds in \(Int(seconds.rounded())) s: \(steps) steps (\(Int(Double(steps) / seconds))/s), "
         + "\(Int(virtualSeconds)) virtual seconds (\(Int(virtualSeconds / seconds))/s), \(operations) operations, "
-        + "\(acknowledged) acknowledged, \(elections) elections; \(undecided) histories too tangled for the search for an "
+        + "\(acknowledged) acknowledged, \(elections) elections; \(undecided) histories too tangled for the "
+        + "search for an "
         + "order, checked by their revisions alone")
 print("\(Int(seeds) - failures.count) passed, \(failures.count) failed")
 exit(failures.isEmpty ? 0 : 1)

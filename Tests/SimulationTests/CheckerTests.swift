@@ -68,9 +68,12 @@ import Testing
         #expect(
             !isLinearizable([
                 operation(
-                    1, .compareAndWrite(key: 0, expected: 0, writes: [
-                        KeyedValue(key: 0, value: 1), KeyedValue(key: 1, value: 2),
-                    ]), .compared(true), 1, 10),
+                    1,
+                    .compareAndWrite(
+                        key: 0, expected: 0,
+                        writes: [
+                            KeyedValue(key: 0, value: 1), KeyedValue(key: 1, value: 2),
+                        ]), .compared(true), 1, 10),
                 operation(2, .read(keys: [0, 1]), .values([1, 0]), 2, 3),
             ]))
     }

@@ -1,7 +1,8 @@
 import RaftSimulation
 import Testing
 
-/// The simulator itself: the same seed is the same play, and healthy code survives a few of them. `scripts/simulate` plays
+/// The simulator itself: the same seed is the same play, and healthy code survives a few of them. `scripts/simulate`
+/// plays
 /// many.
 @Suite struct SimulationTests {
     private var short: Simulation.Options {

@@ -89,7 +89,7 @@ enum ServerFlags {
         },
         flag(
             "max-request-bytes", .member, .value("bytes"), default: "1572864",
-            "How large a client's request may be. At most 104857600."
+            "How large a client's request may be. At most 62914560."
         ) { (draft, text) throws(ConfigurationError) in
             draft.configuration.maxRequestBytes = try FlagText.integer(text, 1...maxRequestBytesMax)
         },
@@ -120,7 +120,8 @@ enum ServerFlags {
     ]
 
     /// A request is held in memory, replicated and logged as one piece.
-    static let maxRequestBytesMax = 100 << 20
+    // A request becomes one record of the log and one frame between members; both hold 64 MiB.
+    static let maxRequestBytesMax = 60 << 20
 
     static let clustering: [ServerFlag] = [
         flag(

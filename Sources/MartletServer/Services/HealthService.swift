@@ -1,8 +1,8 @@
-import Raft
-import RaftCore
 import EtcdAPI
 import HTTP2
 import NIOCore
+import Raft
+import RaftCore
 import SwiftProtobuf
 
 /// `grpc.health.v1.Health`. As in etcd the server as a whole, and no service by name, has a state.

@@ -25,7 +25,14 @@ struct KVService: Sendable {
     private func range(_ call: GRPCCall, _ message: ByteBuffer) {
         let isSerializable: Bool
         do {
-            isSerializable = try message.withUnsafeReadableBytes { try RangeRequestView(decoding: $0).serializable }
+            // Before anyone is asked for a read index, as in etcd; the rest is for `store.range` to refuse.
+            isSerializable = try message.withUnsafeReadableBytes { bytes in
+                let request = try RangeRequestView(decoding: bytes)
+                guard !request.key.isEmpty else { throw RequestError.keyNotProvided }
+                return request.serializable
+            }
+        } catch let error as RequestError {
+            return call.finish(GRPCStatus(error))
         } catch {
             return call.finish(.undecodable(error))
         }

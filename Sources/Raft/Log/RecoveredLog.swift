@@ -11,7 +11,8 @@ struct RecoveredLog {
     /// The entries after ``retainAfter``, whole.
     private(set) var entries: [Entry] = []
     private let retainAfter: LogIndex
-    /// The log's first segments were removed: the term before the first entry is not known, until the cut's record names
+    /// The log's first segments were removed: the term before the first entry is not known, until the cut's record
+    /// names
     /// a later place.
     private(set) var isBaseTermUnknown = false
 

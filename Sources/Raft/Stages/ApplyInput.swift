@@ -7,7 +7,7 @@ package enum ApplyInput<Machine: StateMachine>: Sendable {
     /// Committed entries, in order.
     case apply([Entry])
     /// Answer these reads once everything up to `index` has been applied.
-    case read([Ticket<Machine.View>], at: LogIndex)
+    case read([Ticket<Machine.View>], at: LogIndex, deadline: UInt64)
     case makeSnapshot(for: NodeID)
     /// Replace the state; then tell consensus that the write may go on to the log.
     case install(Machine.Staged, SnapshotDescription, WriteID)

@@ -1,6 +1,6 @@
-import Synchronization
 import PeerTransport
 import RaftCore
+import Synchronization
 
 /// Applies committed entries to the state machine, in order, and answers who waits for them; hands what was applied to
 /// the flusher; answers reads whose index has been reached.
@@ -24,7 +24,7 @@ final class ApplyStage<Machine: StateMachine>: Stage {
     private var pending: [UInt64: Ticket<Machine.Result>] = [:]
     /// Deadlines in the order of the proposals: all wait equally long.
     private var deadlines: [(deadline: UInt64, first: UInt64, last: UInt64)] = []
-    private var waitingReads: [(index: LogIndex, tickets: [Ticket<Machine.View>])] = []
+    private var waitingReads: [(index: LogIndex, tickets: [Ticket<Machine.View>], deadline: UInt64)] = []
     private var configuration: Configuration
 
     private var held: [Entry] = []
@@ -75,8 +75,8 @@ final class ApplyStage<Machine: StateMachine>: Stage {
         case .apply(let entries):
             held.append(contentsOf: entries)
             try applyHeld()
-        case .read(let tickets, let index):
-            waitingReads.append((index, tickets))
+        case .read(let tickets, let index, let deadline):
+            waitingReads.append((index, tickets, deadline))
             answerReads(from: try machine.view)
         case .makeSnapshot(let node):
             let description = SnapshotDescription(
@@ -183,12 +183,12 @@ final class ApplyStage<Machine: StateMachine>: Stage {
         guard !waitingReads.isEmpty else { return }
         let applied = machine.applied.index
         var answers = ReplyBatch<Machine.View>()
-        var kept: [(index: LogIndex, tickets: [Ticket<Machine.View>])] = []
-        for (index, tickets) in waitingReads {
+        var kept: [(index: LogIndex, tickets: [Ticket<Machine.View>], deadline: UInt64)] = []
+        for (index, tickets, deadline) in waitingReads {
             if index <= applied {
                 for ticket in tickets { answers.add(ticket, .success(view)) }
             } else {
-                kept.append((index, tickets))
+                kept.append((index, tickets, deadline))
             }
         }
         waitingReads = kept
@@ -216,6 +216,15 @@ final class ApplyStage<Machine: StateMachine>: Stage {
     }
 
     private func expire() {
+        if waitingReads.contains(where: { now >= $0.deadline }) {
+            var answers = ReplyBatch<Machine.View>()
+            waitingReads.removeAll { read in
+                guard now >= read.deadline else { return false }
+                for ticket in read.tickets { answers.add(ticket, .failure(.timedOut)) }
+                return true
+            }
+            answers.flush()
+        }
         while let oldest = deadlines.first, now >= oldest.deadline {
             deadlines.removeFirst()
             for sequence in oldest.first...oldest.last {
@@ -241,7 +250,7 @@ final class ApplyStage<Machine: StateMachine>: Stage {
         pending = [:]
         replies.flush()
         var answers = ReplyBatch<Machine.View>()
-        for (_, tickets) in waitingReads { for ticket in tickets { answers.add(ticket, .failure(.stopped)) } }
+        for (_, tickets, _) in waitingReads { for ticket in tickets { answers.add(ticket, .failure(.stopped)) } }
         waitingReads = []
         answers.flush()
         outlets.consensus.post(.failed(failure))
@@ -253,7 +262,7 @@ final class ApplyStage<Machine: StateMachine>: Stage {
             switch input {
             case .expect(let proposals, _):
                 for proposal in proposals { replies.add(proposal.ticket, .failure(.stopped)) }
-            case .read(let tickets, _): for ticket in tickets { answers.add(ticket, .failure(.stopped)) }
+            case .read(let tickets, _, _): for ticket in tickets { answers.add(ticket, .failure(.stopped)) }
             default: break
             }
         }

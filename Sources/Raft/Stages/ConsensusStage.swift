@@ -1,6 +1,6 @@
-import Synchronization
 import PeerTransport
 import RaftCore
+import Synchronization
 
 /// Runs the consensus rules: turns what arrives into inputs of the core, and the core's effects into work for the log,
 /// the transport and the apply stage. One batch of inputs makes one batch of each.
@@ -42,13 +42,14 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
     /// A snapshot is being installed: the state comes first, then its write; writes behind it wait here.
     private var installing: WriteID?
     private var heldWrites: [LogInput] = []
-    /// Appends that wait for entries from the disk, in order, by peer: what follows them to that peer waits behind them.
+    /// Appends that wait for entries from the disk, in order, by peer: what follows them to that peer waits behind
+    /// them.
     private var loading: [(peer: NodeID, waiting: [Message], isLoaded: Bool)] = []
 
     // One batch's output, kept between batches for its memory.
     private var logBatch: [LogInput] = []
     private var messages: [Message] = []
-    private var readsReady: [(index: LogIndex, tickets: [Ticket<Machine.View>])] = []
+    private var readsReady: [(index: LogIndex, read: PendingRead)] = []
     private var commit: LogIndex
     private var status: NodeStatus
     private var published: NodeStatus
@@ -66,7 +67,8 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
         var deadline: UInt64
     }
 
-    init(core: RaftCore, options: NodeOptions, recovered: [Entry], applied: LogIndex, base: LogIndex, outlets: Outlets) {
+    init(core: RaftCore, options: NodeOptions, recovered: [Entry], applied: LogIndex, base: LogIndex, outlets: Outlets)
+    {
         self.core = core
         self.options = options
         self.outlets = outlets
@@ -245,7 +247,8 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
         if let (_, refusal) = refusal { ticket.sink.deliver([Reply(token: ticket.token, answer: .failure(refusal))]) }
     }
 
-    /// Steps the core with proposals. They are taken from the front as far as they fit: says how many were not, and why.
+    /// Steps the core with proposals. They are taken from the front as far as they fit: says how many were not, and
+    /// why.
     private func submit(
         _ proposals: [Proposal], pending: [PendingProposal<Machine>], deadline: UInt64
     ) -> (refused: Int, reason: RequestFailure)? {
@@ -326,7 +329,7 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
         case .commit(let index): commit = max(commit, index)
         case .readReady(let id, let index):
             if let place = pendingReads.firstIndex(where: { $0.id == id }) {
-                readsReady.append((index, pendingReads.remove(at: place).tickets))
+                readsReady.append((index, pendingReads.remove(at: place)))
             }
         case .readRefused(let id, _):
             // Without a leader reads wait for one, as etcd's do: they are asked again until their time is up.
@@ -460,13 +463,13 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
             }
             handedOver = commit
         }
-        for (index, tickets) in readsReady {
+        for (index, read) in readsReady {
             if let view = outlets.published.view(ifAppliedUpTo: index) {
                 var replies = ReplyBatch<Machine.View>()
-                for ticket in tickets { replies.add(ticket, .success(view)) }
+                for ticket in read.tickets { replies.add(ticket, .success(view)) }
                 replies.flush()
             } else {
-                outlets.apply.post(.read(tickets, at: index))
+                outlets.apply.post(.read(read.tickets, at: index, deadline: read.deadline))
             }
         }
         readsReady.removeAll(keepingCapacity: true)

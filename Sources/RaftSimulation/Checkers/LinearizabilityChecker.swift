@@ -65,7 +65,8 @@ package enum LinearizabilityChecker {
                 "  client \(operation.client) [\(operation.called), \(operation.returned.map(String.init) ?? "?")] "
                     + "\(operation.action) -> \(operation.outcome.map { "\($0)" } ?? "unknown")"
             }
-            return "not linearizable on keys \(keys): at most \(longestPrefix) of \(operations.count) operations can be "
+            return
+                "not linearizable on keys \(keys): at most \(longestPrefix) of \(operations.count) operations can be "
                 + "put in order\n" + lines.joined(separator: "\n")
         }
     }
@@ -149,7 +150,11 @@ package enum LinearizabilityChecker {
                 let place = nodes.count
                 nodes.append(Node(operation: event.operation, isReturn: event.isReturn, previous: place - 1))
                 nodes[place - 1].next = place
-                if event.isReturn { nodes[callOf[event.operation]].match = place } else { callOf[event.operation] = place }
+                if event.isReturn {
+                    nodes[callOf[event.operation]].match = place
+                } else {
+                    callOf[event.operation] = place
+                }
             }
         }
 

@@ -1,4 +1,5 @@
-/// Checks a history against the log that was applied, with the revisions that the answers carry: in time that grows with
+/// Checks a history against the log that was applied, with the revisions that the answers carry: in time that grows
+/// with
 /// the history's length, where the search for an order (``LinearizabilityChecker``) can take for ever.
 ///
 /// What was applied, replayed by a model that knows nothing of the store, says what each key held at each revision. An
@@ -113,7 +114,8 @@ package struct RevisionChecker {
             guard let newest else { continue }
             if revision < newest.revision || (isWrite && revision == newest.revision) {
                 throw Violation(
-                    description: "an operation at revision \(revision) began after one at \(newest.revision) had ended: "
+                    description:
+                        "an operation at revision \(revision) began after one at \(newest.revision) had ended: "
                         + "\(operation) after \(newest.operation)")
             }
         }

@@ -16,6 +16,10 @@ package final class SimulatedCluster {
         package var catchUpEntries: UInt64 = 40
         package var flushIntervalNanoseconds: UInt64 = 100_000_000
         package var maxMessageBytes = 64 << 10
+        package var tickNanoseconds: UInt64 = 100_000_000
+        package var electionTicks = 10
+        package var preVote = true
+        package var checkQuorum = true
         package var maxInflightMessages = 64
         /// How long the log's stage takes to come round: a slow disk.
         package var logPace = SimulatedWorld.Pace(least: 50_000, most: 3_000_000)
@@ -106,11 +110,15 @@ package final class SimulatedCluster {
             nodeOptions.catchUpEntries = options.catchUpEntries
             nodeOptions.flushIntervalNanoseconds = options.flushIntervalNanoseconds
             nodeOptions.maxMessageBytes = options.maxMessageBytes
+            nodeOptions.tickNanoseconds = options.tickNanoseconds
+            nodeOptions.electionTicks = options.electionTicks
+            nodeOptions.preVote = options.preVote
+            nodeOptions.checkQuorum = options.checkQuorum
             nodeOptions.maxInflightMessages = options.maxInflightMessages
             // Small, so that followers that lag are served from the disk.
             nodeOptions.entryCacheBytes = 4 << 10
             #if MARTLET_MUTATIONS
-            if let name = options.mutation { nodeOptions.faults = Mutation.named(name) }
+                if let name = options.mutation { nodeOptions.faults = SeededMistake.named(name) }
             #endif
             let incarnation = member.incarnation
             let id = member.id
@@ -242,27 +250,28 @@ package final class SimulatedCluster {
     }
 }
 
-/// The simulation runs on one thread: what it hands to APIs that are meant for many stays on it. Does not keep the object.
+/// The simulation runs on one thread: what it hands to APIs that are meant for many stays on it. Does not keep the
+/// object.
 struct OneThread<Value: AnyObject>: @unchecked Sendable {
     unowned let value: Value
     init(_ value: Value) { self.value = value }
 }
 
 #if MARTLET_MUTATIONS
-/// The seeded mistakes by name.
-package enum Mutation {
-    package static let names = [
-        "answersBeforePersisting", "commitsOlderTermsByCount", "readIndexWithoutQuorumRound", "grantsVoteTwice",
-    ]
+    /// The seeded mistakes by name.
+    package enum SeededMistake {
+        package static let names = [
+            "answersBeforePersisting", "commitsOlderTermsByCount", "readIndexWithoutQuorumRound", "grantsVoteTwice",
+        ]
 
-    static func named(_ name: String) -> RaftCore.Faults {
-        switch name {
-        case "answersBeforePersisting": .answersBeforePersisting
-        case "commitsOlderTermsByCount": .commitsOlderTermsByCount
-        case "readIndexWithoutQuorumRound": .readIndexWithoutQuorumRound
-        case "grantsVoteTwice": .grantsVoteTwice
-        default: []
+        static func named(_ name: String) -> RaftCore.Faults {
+            switch name {
+            case "answersBeforePersisting": .answersBeforePersisting
+            case "commitsOlderTermsByCount": .commitsOlderTermsByCount
+            case "readIndexWithoutQuorumRound": .readIndexWithoutQuorumRound
+            case "grantsVoteTwice": .grantsVoteTwice
+            default: []
+            }
         }
     }
-}
 #endif

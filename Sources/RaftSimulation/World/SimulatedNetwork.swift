@@ -67,7 +67,9 @@ package final class SimulatedNetwork {
         }
         var copies = 1
         // Proposals are the one thing that a transport must not deliver twice (see `PeerTransport`).
-        if conditions.duplicationOneIn > 0, !message.isProposal, queue.random.oneIn(conditions.duplicationOneIn) { copies = 2 }
+        if conditions.duplicationOneIn > 0, !message.isProposal, queue.random.oneIn(conditions.duplicationOneIn) {
+            copies = 2
+        }
         for _ in 0..<copies {
             queue.schedule(after: delay()) { [self] in
                 // A cut takes what is under way as well.

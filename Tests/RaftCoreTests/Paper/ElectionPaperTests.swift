@@ -2,7 +2,8 @@ import Testing
 
 @testable import RaftCore
 
-/// One test for each rule of figure 2 and each sentence of sections 5.1, 5.2 and 5.4.1 of the paper that binds a server.
+/// One test for each rule of figure 2 and each sentence of sections 5.1, 5.2 and 5.4.1 of the paper that binds a
+/// server.
 @Suite struct `The paper on terms and elections` {
     @Test func `servers start up as followers (§5.2)`() {
         #expect(Lone().core.currentRole == .follower)

@@ -3,7 +3,8 @@ import Testing
 @testable import RaftCore
 
 /// A cluster under random treatment: lost, late, repeated and reordered messages, slow disks, crashes that lose what is
-/// not durable, compaction, membership changes, transfers, reads. After every step the promises of figure 3 are checked.
+/// not durable, compaction, membership changes, transfers, reads. After every step the promises of figure 3 are
+/// checked.
 @Suite struct `Safety under random schedules` {
     @Test func `committed entries agree, leaders are one a term, reads are fresh, and in the end all is well`() {
         var committed = 0
@@ -273,7 +274,8 @@ import Testing
             }
         }
 
-        /// Who was removed is switched off: without pre-vote and quorum checks it disturbs the others for good (§6), and as
+        /// Who was removed is switched off: without pre-vote and quorum checks it disturbs the others for good (§6),
+        /// and as
         /// a leader that does not step down it would lead them for good.
         mutating func isolateRemoved() {
             let newest = cluster.members.max { $0.applied < $1.applied }!.core.currentConfiguration

@@ -48,7 +48,8 @@ import Testing
         #expect(node.core.currentRole == .leader)
     }
 
-    /// Whatever arrives, in whatever role: no step may stop the process (it would stop this test), and what is committed
+    /// Whatever arrives, in whatever role: no step may stop the process (it would stop this test), and what is
+    /// committed
     /// stays.
     @Test func `no message stops a node`() {
         var random = SplitMix64(seed: 11)

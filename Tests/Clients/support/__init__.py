@@ -1,0 +1,1 @@
+"""What the client tests share. Python's standard library only."""

@@ -1,0 +1,217 @@
+import EtcdAPI
+import Foundation
+import MartletClient
+import Synchronization
+
+/// Members on this machine, in processes of their own, with their data on disk inside of the repository's `.build`.
+final class TestCluster: Sendable {
+    /// etcd's default, and the members'.
+    static let electionTimeoutNanoseconds: UInt64 = 1_000_000_000
+    /// How long members that run may take until they answer.
+    static let readyTimeout = Duration.seconds(20)
+
+    let members: [TestMember]
+    let directory: String
+    let token: String
+
+    private static let count = Mutex(0)
+    private static let portsTaken = Mutex<Set<Int>>([])
+
+    /// The program under test; nil if none is named.
+    static var executable: String? { ProcessInfo.processInfo.environment["MARTLET"] }
+
+    static var root: String {
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent().path
+    }
+
+    /// - Parameter flags: beside those that say who and where the members are.
+    init(members memberCount: Int = 3, token: String = "cluster-tests", flags: [String] = []) throws {
+        guard let executable = Self.executable, access(executable, X_OK) == 0 else {
+            throw ClusterFailure("MARTLET must name the program to test: MARTLET=.build/release/martlet")
+        }
+        let number = Self.count.withLock { count in
+            count += 1
+            return count
+        }
+        let directory = "\(Self.root)/.build/cluster-tests/\(getpid())-\(number)"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        self.directory = directory
+        self.token = token
+        members = try (1...memberCount).map { number in
+            TestMember(
+                name: "m\(number)", clientPort: try Self.freePort(), peerPort: try Self.freePort(),
+                directory: directory, executable: executable)
+        }
+        let all = members.map { "\($0.name)=\($0.peerURL)" }.joined(separator: ",")
+        for member in members {
+            let clientURL = "http://127.0.0.1:\(member.clientPort)"
+            member.setFlags(
+                [
+                    "--name=\(member.name)", "--data-dir=\(member.dataDirectory)",
+                    "--listen-client-urls=\(clientURL)", "--advertise-client-urls=\(clientURL)",
+                    "--listen-peer-urls=\(member.peerURL)", "--initial-advertise-peer-urls=\(member.peerURL)",
+                    "--initial-cluster=\(all)", "--initial-cluster-token=\(token)",
+                ] + flags)
+        }
+    }
+
+    /// Below the ports that connections get by themselves: a member that is down for a moment must find its own free.
+    private static func freePort() throws -> Int {
+        for _ in 0..<1000 {
+            let port = Int.random(in: 20_000..<32_000)
+            guard portsTaken.withLock({ !$0.contains(port) }), isFree(port) else { continue }
+            portsTaken.withLock { _ = $0.insert(port) }
+            return port
+        }
+        throw ClusterFailure("no free port was found")
+    }
+
+    private static func isFree(_ port: Int) -> Bool {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(UInt16(port).bigEndian)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                bind(descriptor, address, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+    }
+
+    // MARK: Processes
+
+    /// Starts a member, and leaves its process's id where `scripts/test-cluster` finds it if this process is killed.
+    @discardableResult
+    func start(_ member: TestMember, replacing replacements: [String: String] = [:]) throws -> MemberProcess {
+        let process = try member.start(replacing: replacements)
+        let line = Data("\(process.id)\n".utf8)
+        let path = "\(directory)/processes"
+        if let file = FileHandle(forWritingAtPath: path) {
+            try file.seekToEnd()
+            try file.write(contentsOf: line)
+            try file.close()
+        } else {
+            try line.write(to: URL(fileURLWithPath: path))
+        }
+        return process
+    }
+
+    func startAll() async throws {
+        for member in members { try start(member) }
+        try await waitUntilReady()
+    }
+
+    func killAll() { for member in members { member.kill() } }
+
+    /// Waits until each member that has a process answers a read that a majority agrees on.
+    func waitUntilReady(within time: Duration = TestCluster.readyTimeout) async throws {
+        let deadline = ContinuousClock.now + time
+        for member in members where member.process != nil {
+            while await member.ask(timeout: .seconds(1), { (client) throws(ClientError) in
+                _ = try await client.get("ready")
+                return true
+            }) == nil {
+                try member.checkRunning()
+                guard ContinuousClock.now < deadline else {
+                    throw ClusterFailure("\(member.name) does not answer after \(time); it said:\n\(member.tail)")
+                }
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+    }
+
+    /// The member that a majority of those that answer takes for the leader.
+    func leader(within time: Duration = TestCluster.readyTimeout) async throws -> TestMember {
+        let deadline = ContinuousClock.now + time
+        while ContinuousClock.now < deadline {
+            var owners: [UInt64: TestMember] = [:]
+            var votes: [UInt64: Int] = [:]
+            for member in members where member.process != nil {
+                guard let status = await member.status() else { continue }
+                owners[status.header.memberID] = member
+                if status.leader != 0 { votes[status.leader, default: 0] += 1 }
+            }
+            if let (leader, _) = votes.first(where: { $0.value > members.count / 2 }), let owner = owners[leader] {
+                return owner
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        throw ClusterFailure("the members have not agreed on a leader within \(time)")
+    }
+
+    // MARK: Agreement
+
+    struct Agreement: Sendable {
+        var revision: Int64
+        var hash: UInt32
+        var appliedIndex: UInt64
+    }
+
+    /// Waits until all members have applied the same, and compares their states by hash.
+    func waitUntilAgreed(within time: Duration = .seconds(20)) async throws -> Agreement {
+        let deadline = ContinuousClock.now + time
+        var seen = ""
+        while ContinuousClock.now < deadline {
+            var places: [(applied: UInt64, revision: Int64)] = []
+            for member in members {
+                try member.checkRunning()
+                guard let status = await member.status(timeout: .seconds(2)) else { continue }
+                places.append((status.raftAppliedIndex, status.header.revision))
+            }
+            seen = "\(places)"
+            if places.count == members.count, let first = places.first,
+                places.allSatisfy({ $0.applied == first.applied })
+            {
+                let revision = first.revision
+                guard places.allSatisfy({ $0.revision == revision }) else {
+                    throw ClusterFailure("members are at different revisions after the same entry: \(seen)")
+                }
+                return Agreement(
+                    revision: revision, hash: try await compareHashes(at: revision), appliedIndex: first.applied)
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        throw ClusterFailure("the members' applied entries do not converge: \(seen)")
+    }
+
+    private func compareHashes(at revision: Int64) async throws -> UInt32 {
+        var hashes: [UInt32] = []
+        for member in members {
+            let answer = await member.ask(timeout: .seconds(10)) { (client) throws(ClientError) in
+                try await client.hashKV(revision: revision)
+            }
+            guard let answer else { throw ClusterFailure("\(member.name) does not tell its hash") }
+            guard answer.hashRevision == revision else {
+                throw ClusterFailure("\(member.name) tells the hash of \(answer.hashRevision), not of \(revision)")
+            }
+            hashes.append(answer.hash)
+        }
+        guard Set(hashes).count == 1 else {
+            throw ClusterFailure("the members' states differ at revision \(revision): hashes \(hashes)")
+        }
+        return hashes[0]
+    }
+}
+
+/// Runs a test with a cluster, and leaves no process behind, however it ends. Data and logs stay if it failed.
+func withCluster(
+    members: Int = 3, flags: [String] = [], _ body: (TestCluster) async throws -> Void
+) async throws {
+    let cluster = try TestCluster(members: members, flags: flags)
+    defer { cluster.killAll() }
+    do {
+        try await cluster.startAll()
+        try await body(cluster)
+        for member in cluster.members { try member.checkRunning() }
+    } catch {
+        for member in cluster.members { print("\(member.name) said last:\n\(member.tail)") }
+        print("The members' data and logs are in \(cluster.directory).")
+        throw error
+    }
+    cluster.killAll()
+    try FileManager.default.removeItem(atPath: cluster.directory)
+}
