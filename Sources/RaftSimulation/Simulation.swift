@@ -116,6 +116,7 @@ package struct Simulation {
         var nextComparison = cluster.queue.now + 1_000_000_000
         while cluster.queue.now < end, cluster.violation == nil {
             cluster.queue.run(until: min(nextComparison, end))
+            if cluster.queue.steps >= cluster.queue.stepsMax { cluster.fail("the play does not come to an end") }
             cluster.compareStates()
             nextComparison = cluster.queue.now + 1_000_000_000
         }

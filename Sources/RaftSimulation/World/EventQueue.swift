@@ -13,6 +13,8 @@ package final class EventQueue {
     package private(set) var now: UInt64 = 1
     /// How many events have happened.
     package private(set) var steps = 0
+    /// A play that has not ended by then goes round in circles.
+    package let stepsMax = 3_000_000
     package var random: RandomSource
     private var heap: [Event] = []
     private var nextOrder: UInt64 = 0
@@ -33,7 +35,7 @@ package final class EventQueue {
 
     /// Lets events happen until `time`; then that is the time.
     package func run(until time: UInt64) {
-        while let next = heap.first, next.time <= time { step() }
+        while let next = heap.first, next.time <= time, steps < stepsMax { step() }
         now = max(now, time)
     }
 

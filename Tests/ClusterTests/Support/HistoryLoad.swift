@@ -1,4 +1,5 @@
 import EtcdAPI
+import Foundation
 import MartletClient
 import RaftSimulation
 
@@ -20,7 +21,8 @@ struct HistoryLoad {
         }
     }
 
-    static let clientCount = 8
+    private static let clientCount =
+        ProcessInfo.processInfo.environment["CLUSTER_CLIENTS"].flatMap { Int($0) } ?? 8
     /// How many groups are written to at a time, and for how long.
     private static let groupsAtATime = 2
     private static let groupNanoseconds: UInt64 = 2_000_000_000
