@@ -1,4 +1,9 @@
 import CLMDB
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
 import StorageEngine
 
 /// One write transaction: an overlay's rows, table by table, in key order.
@@ -26,13 +31,12 @@ import StorageEngine
     consuming func run(_ overlay: TreeSet) throws(EngineError) {
         for table in Table.allCases where !overlay.isEmpty(table) { try write(table, overlay) }
         isOpen = false
-        guard longRowsChanged else {
-            return unsafe try LMDBFailure.check(mdb_txn_commit(transaction), "\(environment.path): a commit")
-        }
         let id = unsafe Int(mdb_txn_id(transaction))
-        environment.willCommit(longRows, transaction: id)
+        if longRowsChanged { environment.willCommit(longRows, transaction: id) }
         let code = unsafe mdb_txn_commit(transaction)
-        environment.didCommit(transaction: id, succeeded: code == MDB_SUCCESS)
+        if longRowsChanged { environment.didCommit(transaction: id, succeeded: code == MDB_SUCCESS) }
+        // A write that the disk had room for a part of only is `EIO` to LMDB.
+        if code == EIO, environment.diskIsFull { throw .full("\(environment.path): a commit: the disk is full") }
         try LMDBFailure.check(code, "\(environment.path): a commit")
     }
 

@@ -30,6 +30,15 @@ extension LMDBEnvironment {
         return (total, min(inUse, total))
     }
 
+    /// With less than this left on its file system a disk counts as full.
+    private static let fullDiskBytesMax = 1 << 20
+
+    var diskIsFull: Bool {
+        var status = statvfs()
+        guard unsafe statvfs(path, &status) == 0 else { return false }
+        return Int(status.f_bavail) * Int(status.f_frsize) < LMDBEnvironment.fullDiskBytesMax
+    }
+
     /// nil if it cannot be told now, as when all readers are taken.
     private func countFreePages() -> Int? {
         guard let (transaction, _) = try? beginRead() else { return nil }

@@ -62,6 +62,7 @@ extension ClusterTests {
         let offset = try #require(UInt64(digits))
         #expect(offset <= place && place < offset + 4096)
 
+        _ = try await cluster.leader()
         let others = cluster.members.filter { $0 !== member }
         for other in others {
             let client = other.client()

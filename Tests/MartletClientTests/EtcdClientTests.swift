@@ -171,10 +171,10 @@ struct EtcdClientTests {
 
     @Test func `a read is tried again until the time is up, and the last reason is told`() async throws {
         let server = try await FakeServer { _, _ in .status(GRPCStatus(.unavailable, EtcdError.noLeader.message)) }
-        let client = EtcdClient(endpoints: [server.endpoint], options: options(300))
+        let client = EtcdClient(endpoints: [server.endpoint], options: options(2_000))
         let start = ContinuousClock.now
         #expect(await failure { () throws(ClientError) in try await client.get("k") } == .etcd(.noLeader))
-        #expect(start.duration(to: .now) < .seconds(5))
+        #expect(start.duration(to: .now) < .seconds(20))
         #expect(server.paths.count > 2)
         await client.shutdown()
         await server.stop()
@@ -182,7 +182,7 @@ struct EtcdClientTests {
 
     @Test func `where nobody can be reached, it is said of whom and why`() async throws {
         let endpoint = try await deadEndpoint()
-        let client = EtcdClient(endpoints: [endpoint], options: options(200))
+        let client = EtcdClient(endpoints: [endpoint], options: options(2_000))
         let error = await failure { () throws(ClientError) in try await client.put("k", "v") }
         #expect(error == .unreachable([.init(endpoint: endpoint, reason: "connection refused")]))
         #expect(error?.description == "no endpoint can be reached (\(endpoint): connection refused)")
@@ -191,7 +191,7 @@ struct EtcdClientTests {
 
     @Test func `a server that says nothing is left when the time is up`() async throws {
         let server = try await FakeServer { _, _ in .silence }
-        let client = EtcdClient(endpoints: [server.endpoint], options: options(200))
+        let client = EtcdClient(endpoints: [server.endpoint], options: options(2_000))
         #expect(await failure { () throws(ClientError) in try await client.put("k", "v") } == .deadlineExceeded)
         await client.shutdown()
         await server.stop()
@@ -240,7 +240,7 @@ struct EtcdClientTests {
 
     @Test func `a transaction of reads may be repeated, one with a write may not`() async throws {
         let server = try await FakeServer { _, _ in .status(GRPCStatus(.unavailable, "gone")) }
-        let client = EtcdClient(endpoints: [server.endpoint], options: options(200))
+        let client = EtcdClient(endpoints: [server.endpoint], options: options(2_000))
         let read = WireTxnRequest<[UInt8]>(compare: [], success: [.range(WireRangeRequest(key: [1]))], failure: [])
         _ = await failure { () throws(ClientError) in try await client.txn(read) }
         #expect(server.paths.count > 1)

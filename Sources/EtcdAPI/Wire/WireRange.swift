@@ -180,6 +180,9 @@ extension WireRangeResponse: WireEncodable {
 /// what is known only at the end after them. Protobuf lets fields come in any order, and every decoder must take them
 /// so (<https://protobuf.dev/programming-guides/encoding/#order>).
 public enum WireRangeResponseStream {
+    /// The field of the pairs.
+    public static let pairField = 2
+
     /// How many bytes `append` writes for this pair.
     @inlinable public static func size<Bytes: WireBytes>(of pair: WireKeyValue<Bytes>) -> Int {
         WireSize.message(2, pair)

@@ -51,7 +51,9 @@ struct KVService: Sendable {
         do {
             let query = try message.withUnsafeReadableBytes { RangeQuery(try RangeRequestView(decoding: $0)) }
             var failure: GRPCStatus?
-            var visitor = RangeEncoder(capacity: query.countOnly ? 64 : 512)
+            let requests = context.requests(on: call.eventLoop)
+            let isMany = query.range.end != .single && !query.countOnly
+            var visitor = RangeEncoder(capacity: isMany ? requests.rangeBytesExpected : 512)
             do throws(ReadError) {
                 let summary = try view.store.range(query, into: &visitor)
                 WireRangeResponseStream.finish(
@@ -61,6 +63,7 @@ struct KVService: Sendable {
                 failure = context.status(of: error)
             }
             if let failure { return call.finish(failure) }
+            if isMany { requests.noteRange(bytes: visitor.output.buffer.readableBytes) }
             call.reply(visitor.output.buffer)
         } catch {
             call.finish(.undecodable(error))
@@ -243,14 +246,18 @@ struct KVService: Sendable {
 private struct RangeEncoder: RangeVisitor {
     var output: BufferOutput
 
+    /// A pair's tag and length.
+    private static let pairHeadBytesMax = 11
+
     init(capacity: Int) { output = BufferOutput(buffer: ByteBufferAllocator().buffer(capacity: capacity)) }
 
     mutating func visit(_ pair: BorrowedKeyValue) {
         let wire = WireKeyValue(pair)
-        let size = WireRangeResponseStream.size(of: wire)
-        output.buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { memory in
+        let size = wire.encodedSize
+        output.buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: size + Self.pairHeadBytesMax) { memory in
             var writer = WireWriter(memory)
-            WireRangeResponseStream.append(wire, to: &writer)
+            writer.delimited(WireRangeResponseStream.pairField, size)
+            wire.encode(into: &writer)
             return writer.count
         }
     }

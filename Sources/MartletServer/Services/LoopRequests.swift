@@ -17,6 +17,14 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
     private var resultSink: ResultSink!
     private var viewSink: ViewSink!
 
+    /// What ranges came to lately: an answer that is given its memory at once is not copied while it grows.
+    private(set) var rangeBytesExpected = 512
+    private static let rangeBytesExpectedMax = 1 << 20
+
+    func noteRange(bytes: Int) {
+        rangeBytesExpected = max(512, min(max(bytes + 64, rangeBytesExpected / 2), Self.rangeBytesExpectedMax))
+    }
+
     typealias ResultHandler = (Swift.Result<ReplicaResult, RequestFailure>) -> Void
     typealias Reader = (Swift.Result<ReplicaView, RequestFailure>) -> Void
 

@@ -204,10 +204,12 @@ def environment():
     return clean
 
 
-def run_to_end(command, seconds=15, **options):
+def run_to_end(command, seconds=15, decode=True, **options):
     """Runs a program that is expected to end by itself; returns (code, stdout, stderr)."""
     done = subprocess.run(
         [str(part) for part in command], capture_output=True, timeout=seconds, env=environment(), **options)
+    if not decode:
+        return done.returncode, done.stdout, done.stderr
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
