@@ -50,7 +50,7 @@ let package = Package(
         .target(name: "PlatformPOSIX", dependencies: ["Platform"], swiftSettings: settings),
         .target(name: "PlatformSimulation", dependencies: ["Platform"], swiftSettings: settings),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
-        .target(name: "LMDBEngine", dependencies: ["StorageEngine", "CLMDB"], swiftSettings: settings),
+        .target(name: "LMDBEngine", dependencies: ["StorageEngine", "CLMDB"], swiftSettings: strict),
         .target(name: "WriteAheadLog", dependencies: ["ByteCodec", "Platform"], swiftSettings: strict),
         .target(name: "PeerTransport", dependencies: ["RaftCore", "ByteCodec"], swiftSettings: settings),
         .target(

@@ -1,10 +1,11 @@
 import CLMDB
+import StorageEngine
+
 #if canImport(Glibc)
     import Glibc
 #else
     import Musl
 #endif
-import StorageEngine
 
 /// One write transaction: an overlay's rows, table by table, in key order.
 @safe struct LMDBCommit: ~Copyable {

@@ -37,10 +37,9 @@ package final class LMDBEngine: StorageEngine {
 
     /// Builds a new environment, as a received snapshot does, and opens it.
     ///
-    /// While `fill` runs, commits are not synced; all is once it has returned. After a power cut in between, what is in
-    /// the
-    /// directory is worth nothing: whoever builds must not put it in its place before this has returned. Rows go in
-    /// fastest in key order, since pages are then filled one after the other.
+    /// While `fill` runs, commits are not synced; all is once it has returned. After a power cut in between, what is
+    /// in the directory is worth nothing: whoever builds must not put it in its place before this has returned. Rows
+    /// go in fastest in key order, since pages are then filled one after the other.
     package static func build(
         at path: String, options: Options = Options(), fill: (LMDBEngine) throws(EngineError) -> Void
     ) throws(EngineError) -> LMDBEngine {

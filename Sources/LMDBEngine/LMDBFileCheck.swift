@@ -1,9 +1,10 @@
+import StorageEngine
+
 #if canImport(Glibc)
     import Glibc
 #else
     import Musl
 #endif
-import StorageEngine
 
 /// Looks at an environment's data file before LMDB maps it.
 ///

@@ -3,15 +3,14 @@ import StorageEngine
 
 /// One read transaction, which any number of threads read at once.
 ///
-/// LMDB's manual asks that a transaction be used by one thread at a time. For a read-only one that is stricter than the
-/// library is: `mdb_get`, and the moves of cursors that are each one thread's own, write to nothing that they share,
-/// but
-/// for one thing. A named database's root is looked up when a transaction first uses it, and stored in the transaction
-/// (`DB_STALE` in `mdb_page_search`); so every table is used once here, before another thread sees the snapshot. Beyond
-/// that `mdb_get` works on a cursor on its stack, `mdb_cursor_open` registers cursors with write transactions only
-/// (`mt_cursors` is null in readers), and `mdb_page_get` writes to the transaction only when a page does not exist,
-/// where
-/// the member stops. Read in 0.9.24 to 0.9.31. `MDB_NOTLS` frees the transaction of the thread that began it.
+/// LMDB's manual asks that a transaction be used by one thread at a time. For a read-only one that is stricter than
+/// the library is: `mdb_get`, and the moves of cursors that are each one thread's own, write to nothing that they
+/// share, but for one thing. A named database's root is looked up when a transaction first uses it, and stored in the
+/// transaction (`DB_STALE` in `mdb_page_search`); so every table is used once here, before another thread sees the
+/// snapshot. Beyond that `mdb_get` works on a cursor on its stack, `mdb_cursor_open` registers cursors with write
+/// transactions only (`mt_cursors` is null in readers), and `mdb_page_get` writes to the transaction only when a page
+/// does not exist, where the member stops. Read in 0.9.24 to 0.9.31. `MDB_NOTLS` frees the transaction of the thread
+/// that began it.
 @safe final class LMDBSnapshot: EngineSnapshot, @unchecked Sendable {
     let environment: LMDBEnvironment
     private let transaction: LMDBEnvironment.Transaction

@@ -4,8 +4,7 @@ import StorageEngine
 /// A row whose key LMDB cannot hold: longer than 511 bytes, or empty.
 ///
 /// It lies in a table of its own, `id -> table, key, value`; where its key belongs in its table's order is known from
-/// an
-/// index in memory, loaded when the environment is opened. Such keys are rare (etcd allows them, hardly anyone uses
+/// an index in memory, loaded when the environment is opened. Such keys are rare (etcd allows them, hardly anyone uses
 /// them), so the index costs nothing as a rule; where they are many, it costs their keys' bytes.
 enum LongRow {
     /// `table: UInt8, key count: UInt32`.

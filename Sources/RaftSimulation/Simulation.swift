@@ -37,8 +37,8 @@ package struct Simulation {
         var draw = RandomSource(seed: seed ^ 0x5eed)
         var clusterOptions = SimulatedCluster.Options()
         clusterOptions.mutation = options.mutation
-        // Five members now and then; restless elections; the rules that only keep the peace switched off here and there,
-        // since safety must not rest on them.
+        // Five members now and then; restless elections; the rules that only keep the peace switched off here and
+        // there, since safety must not rest on them.
         clusterOptions.members = draw.oneIn(4) ? 5 : 3
         clusterOptions.tickNanoseconds = 20_000_000 + draw.next() % 80_000_000
         clusterOptions.electionTicks = 4 + draw.below(8)

@@ -1,11 +1,9 @@
 /// A B+tree of rows in key order, as plain pointers: what one table of a ``TreeSet`` is.
 ///
 /// A version of a tree is this value; nodes are shared between versions, and changed in place only by the epoch that
-/// made
-/// them. Inserts split full nodes on the way down; at the right edge a full node is left full, since keys that only
-/// grow
-/// never return to it. Deletes free a node when it is empty and do not merge before: simpler, and no worse where rows
-/// come and go (Johnson and Shasha, "B-Trees with Inserts and Deletes: Why Free-at-Empty Is Better Than
+/// made them. Inserts split full nodes on the way down; at the right edge a full node is left full, since keys that
+/// only grow never return to it. Deletes free a node when it is empty and do not merge before: simpler, and no worse
+/// where rows come and go (Johnson and Shasha, "B-Trees with Inserts and Deletes: Why Free-at-Empty Is Better Than
 /// Merge-at-Half").
 @safe struct OrderedTree {
     private(set) var root: TreeNode? = nil

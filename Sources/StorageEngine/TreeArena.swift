@@ -3,11 +3,9 @@ import Synchronization
 /// Memory for one lineage of trees: rows and nodes are laid one after another, and freed all together.
 ///
 /// The trees of an overlay live for a tenth of a second and die at once, so nothing in them is counted one by one: a
-/// path
-/// copy is a few plain memory copies, a dropped overlay a few frees, and every pointer into it stays valid as long as
-/// any
-/// version does. What an edit leaves behind (replaced rows, copied nodes) stays until the lineage ends; who keeps trees
-/// for long rebuilds them now and then (``TreeSet/rebuilt()``).
+/// path copy is a few plain memory copies, a dropped overlay a few frees, and every pointer into it stays valid as
+/// long as any version does. What an edit leaves behind (replaced rows, copied nodes) stays until the lineage ends;
+/// who keeps trees for long rebuilds them now and then (``TreeSet/rebuilt()``).
 ///
 /// One writer allocates; readers only keep the arena alive. ``ownerEpoch`` says who the writer is.
 @safe final class TreeArena: @unchecked Sendable {

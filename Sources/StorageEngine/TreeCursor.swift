@@ -8,9 +8,9 @@ package struct TreeCursor: @unchecked Sendable {
     private var leaf: TreeNode? = nil
     private var index = 0
 
-    /// How many rows ahead a walk asks memory for. Rows lie in the order that they were written in, so that each one is a
-    /// cache miss in a large tree; asked for early, the misses overlap. (Swift has no prefetch: a load whose result nothing
-    /// waits for serves as well.)
+    /// How many rows ahead a walk asks memory for. Rows lie in the order that they were written in, so that each one
+    /// is a cache miss in a large tree; asked for early, the misses overlap. (Swift has no prefetch: a load whose
+    /// result nothing waits for serves as well.)
     private static let touchedAhead = 8
     private var touched: UInt8 = 0
 

@@ -60,8 +60,7 @@
 ///
 /// Layout: `epoch: UInt64, count: UInt32, skip: UInt32, heads: 32 × UInt64, rows: 32 × pointer`, and in inner nodes
 /// `children: 32 × pointer`. The rows of an inner node are its separators: row `i` is not greater than any key under
-/// child
-/// `i + 1`, and greater than any under child `i`.
+/// child `i + 1`, and greater than any under child `i`.
 ///
 /// A head holds the 8 bytes of its row's key after the first `skip` as a number, most significant first and
 /// zero-filled:

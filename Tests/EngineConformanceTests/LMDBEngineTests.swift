@@ -154,7 +154,8 @@ struct LMDBEngineTests {
         do {
             let engine = try LMDBEngine.build(at: directory.path) { engine throws(EngineError) in
                 for start in stride(from: 0, to: 10_000, by: 1000) {
-                    try engine.commit((start..<start + 1000).map { .put(.revisions, key: number($0), value: number($0)) })
+                    let rows = start..<start + 1000
+                    try engine.commit(rows.map { .put(.revisions, key: number($0), value: number($0)) })
                 }
                 try engine.commit([.put(.versions, key: long, value: [1])])
             }

@@ -134,17 +134,16 @@ def deletes():
 
 
 def transactions():
+    # No comparison of leases: etcdctl panics when it is given one. `grpc_raw` compares them.
     yield from fill()
     for compares in [
         ['value("s/a") = "5"'], ['value("s/a") != "5"'], ['value("s/a") > "4"'], ['value("s/a") < "6"'],
         ['version("s/a") = "3"'], ['version("s/a") > "3"'], ['version("s/a") < "4"'], ['version("s/a") != "3"'],
         ['create("s/c") = "{r+2}"'], ['create("s/c") > "{r}"'], ['create("s/c") < "{r}"'], ['create("s/c") != "1"'],
         ['mod("s/a") = "{r+8}"'], ['mod("s/a") > "0"'], ['mod("s/a") < "1"'], ['mod("s/a") != "0"'],
-        ['lease("s/a") = "0"'], ['lease("s/a") > "0"'], ['lease("s/a") != "77"'],
         ['value("s/none") = ""'], ['value("s/none") != ""'], ['value("s/none") > ""'], ['value("s/none") < "z"'],
         ['version("s/none") = "0"'], ['version("s/none") > "0"'], ['version("s/none") < "1"'],
         ['create("s/none") = "0"'], ['create("s/none") != "0"'], ['mod("s/none") = "0"'], ['mod("s/none") > "0"'],
-        ['lease("s/none") = "0"'], ['lease("s/none") > "0"'],
         ['value("s/a") = "5"', 'version("s/b") = "2"'], ['value("s/a") = "5"', 'version("s/b") = "1"'], [],
     ]:
         yield txn(compares, ["get s/b"], ["get s/c"])
@@ -171,7 +170,8 @@ def transactions():
     yield txn(['value("s/a") = "5"'], [], ["put d 1", "put d 2"])
     yield txn([], ["get s/ --prefix --rev={r+1000000}"])
     yield txn([], ["get s/ --prefix --rev={r+3}", "put s/zz 1"], [], "-w", "json")
-    yield txn([], ["get s/ --prefix --rev={r+1000000}", "put s/never 1"])
+    # No put after a range of a future revision: etcd 3.5.1 refuses that on the member that was asked and applies it on
+    # the others, so that they part for good. `grpc_raw` shows that ours refuse it together.
     yield txn([], ["put s/never 1", "put s/x y --ignore-value"])
     yield txn([], ["put s/never 1", "put s/a y --lease=99"])
     yield Step("get", "s/never")

@@ -43,9 +43,10 @@ def _clean_up():
 
 
 def free_port():
-    """A port nobody listens on, below the range from which the system takes ports for outgoing connections."""
+    """A port nobody listens on: below the range from which the system takes ports for outgoing connections, and beside
+    the one from which the cluster tests take theirs, so that both can run at once."""
     while True:
-        port = random.randrange(15000, 32000)
+        port = random.randrange(10000, 15000)
         if port in _given_ports:
             continue
         with socket.socket() as probe:
@@ -201,6 +202,7 @@ def environment():
     clean = {key: value for key, value in os.environ.items()
              if not key.startswith(("ETCD", "MARTLET_")) and not key.lower().endswith("_proxy")}
     clean["ETCDCTL_API"] = "3"
+    clean["GOMAXPROCS"] = "1"  # etcdctl runs for milliseconds: most of that would be the start of its threads
     return clean
 
 

@@ -24,7 +24,7 @@ struct HistoryLoad {
     private static let clientCount =
         ProcessInfo.processInfo.environment["CLUSTER_CLIENTS"].flatMap { Int($0) } ?? 8
     /// How many groups are written to at a time, and for how long.
-    private static let groupsAtATime = 2
+    private static let groupsAtATime = max(2, clientCount / 4)
     private static let groupNanoseconds: UInt64 = 2_000_000_000
 
     let cluster: TestCluster
