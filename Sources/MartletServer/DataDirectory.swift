@@ -11,7 +11,7 @@ import StorageEngine
 ///
 ///     <data-dir>/member/lock          held while the member runs
 ///     <data-dir>/member/wal/          the write-ahead log (or --wal-dir)
-///     <data-dir>/member/state/        the engine: state-<n>/, and incoming-<n>/ while a snapshot arrives
+///     <data-dir>/member/state/        the engine: state-<n>/, and incoming-<serial>/ while a snapshot arrives
 struct DataDirectory: Sendable {
     let fileSystem = POSIXFileSystem()
     let logDirectory: String

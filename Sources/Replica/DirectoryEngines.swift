@@ -2,7 +2,7 @@ package import Platform
 package import StorageEngine
 import Synchronization
 
-/// Engines in directories: `state-<n>` with the greatest n is the current one; `incoming-<n>` is being filled. One
+/// Engines in directories: `state-<n>` with the greatest n is the current one; `incoming-<serial>` is being filled. One
 /// rename
 /// and one directory fsync install a snapshot, so that a crash leaves either the old state or the new, never neither.
 package final class DirectoryEngines: EngineProvider {

@@ -222,6 +222,19 @@ class EtcdctlParity(unittest.TestCase):
                 hashes.add(json.loads(out)[0]["HashKV"]["hash"])
             self.assertEqual(len(hashes), 1, f"hashes at revision {at}: {hashes}")
 
+    def test_a_refused_transaction_is_refused_by_all(self):
+        """etcd 3.5.1 refuses this one on the member that was asked and applies it on the others."""
+        etcdctl = ETCDCTLS["3.5"]
+        for member in self.clusters[0].members:
+            code, out, err = run_to_end(
+                [etcdctl, "--endpoints", member.endpoint, "txn"],
+                input=b"\nget refused --rev=1000000000\nput refused 1\n\n\n")
+            self.assertNotEqual(code, 0)
+            self.assertIn("required revision is a future revision", err)
+        for member in self.clusters[0].members:
+            code, out, err = run_to_end([etcdctl, "--endpoints", member.endpoint, "get", "refused"])
+            self.assertEqual((code, out), (0, ""), member.name)
+
     def test_one_leader_in_every_status(self):
         """All members name the same leader, and it says that it is one."""
         endpoints = ",".join(member.endpoint for member in self.clusters[0].members)

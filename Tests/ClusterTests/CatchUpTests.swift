@@ -36,14 +36,22 @@ extension ClusterTests {
             try await cluster.waitUntilReady()
             _ = try await cluster.waitUntilAgreed()
 
-            // The same once more, for a member that has had a snapshot before; all are killed behind it.
+            // The same once more, for a member that has had a snapshot before; it is killed while the next one arrives
+            // and is installed, and in the end with all others.
             late.kill()
             _ = try await cluster.leader()
             try await Self.write(Self.entriesMissed, through: Array(cluster.members.prefix(2)))
             try await Self.awaitCut()
+            for _ in 0..<5 {
+                try cluster.start(late)
+                try await Task.sleep(for: .milliseconds(Int.random(in: 200...600)))
+                try late.checkRunning()
+                late.kill()
+            }
             try cluster.start(late)
             try await cluster.waitUntilReady()
-            #expect(try Self.stateGeneration(late) == 3)
+            _ = try await cluster.waitUntilAgreed()
+            #expect(try Self.stateGeneration(late) > 2)
             cluster.killAll()
             try await cluster.startAll()
             let last = try await cluster.waitUntilAgreed()

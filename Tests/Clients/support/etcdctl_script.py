@@ -171,7 +171,7 @@ def transactions():
     yield txn([], ["get s/ --prefix --rev={r+1000000}"])
     yield txn([], ["get s/ --prefix --rev={r+3}", "put s/zz 1"], [], "-w", "json")
     # No put after a range of a future revision: etcd 3.5.1 refuses that on the member that was asked and applies it on
-    # the others, so that they part for good. `grpc_raw` shows that ours refuse it together.
+    # the others, so that they part for good. `etcdctl_parity` shows that ours refuse it together.
     yield txn([], ["put s/never 1", "put s/x y --ignore-value"])
     yield txn([], ["put s/never 1", "put s/a y --lease=99"])
     yield Step("get", "s/never")

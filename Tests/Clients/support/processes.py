@@ -117,6 +117,18 @@ class Member:
                 raise AssertionError(f"{self.name} is not ready after {seconds} s: {self.last_log()}")
             time.sleep(0.02)
 
+    def wait_for_port(self, seconds=10):
+        """Waits until clients can connect, whether or not there is a leader."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.client_port), timeout=1).close()
+                return
+            except OSError:
+                if not self.is_running or time.monotonic() > deadline:
+                    raise AssertionError(f"{self.name} does not listen: {self.last_log()}") from None
+                time.sleep(0.02)
+
     def is_healthy(self):
         try:
             status, body = self.http("/health")
