@@ -94,7 +94,8 @@ let package = Package(
             swiftSettings: settings),
 
         // Tests mirror the sources; the last ones cross them.
-        .testTarget(name: "ByteCodecTests", dependencies: ["ByteCodec", "CByteCodec"], swiftSettings: settings),
+        .testTarget(
+            name: "ByteCodecTests", dependencies: ["ByteCodec", "CByteCodec", "Platform"], swiftSettings: settings),
         .testTarget(
             name: "PlatformTests", dependencies: ["Platform", "PlatformPOSIX", "PlatformSimulation"],
             swiftSettings: settings),

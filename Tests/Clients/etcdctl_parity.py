@@ -15,13 +15,16 @@ import unittest
 
 from support import protobuf
 from support.etcdctl_script import SCRIPTS
-from support.processes import ETCD, ETCD_DIRECTORY, MARTLET, Cluster, run_to_end
+from support.processes import ETCD, ETCD_DIRECTORY, MARTLET, Cluster, member_id, run_to_end
 
 ETCDCTLS = {"3.5": ETCD_DIRECTORY / "etcdctl", "3.4": shutil.which("etcdctl")}
 
-# What differs from etcd 3.5.1 and is meant to: (part of the command, why). A command that is listed here and does not
-# differ any more fails the test, so that the list stays true.
+# What differs from etcd 3.5.1: (part of the command, the etcdctl, why). A command that is listed here and does not differ
+# any more fails the test, so that the list stays true.
+_URL_AUTHORITY = "a fault of ours: etcdctl 3.4 sends a URL as :authority, see grpc_raw's test_an_authority_of_any_form"
 KNOWN = [
+    ("endpoint status --cluster", "3.4", _URL_AUTHORITY),
+    ("endpoint hashkv --cluster", "3.4", _URL_AUTHORITY),
 ]
 
 # What martlet has no service for yet (Documentation/roadmap.md).
@@ -189,7 +192,7 @@ class EtcdctlParity(unittest.TestCase):
         differences = []
         for ours, theirs in zip(*(playing.answers for playing in self.playings)):
             step = ours[0]
-            reason = next((reason for part, reason in KNOWN if part in str(step)), None)
+            reason = next((reason for part, affected, reason in KNOWN if part in str(step) and affected == version), None)
             if (ours[1:] != theirs[1:]) == (reason is not None):
                 continue
             if reason:
@@ -250,18 +253,18 @@ class EtcdctlParity(unittest.TestCase):
         for playing in self.playings:
             ids = []
             for member in playing.cluster.members:
-                digest = hashlib.sha1((member.peer_url + member.token).encode()).digest()
-                ids.append(int.from_bytes(digest[:8], "big"))
+                ids.append(member_id(member))
                 self.assertEqual(playing.member_ids[member.name], ids[-1], playing.cluster.kind)
             digest = hashlib.sha1(b"".join(number.to_bytes(8, "big") for number in sorted(ids))).digest()
             self.assertEqual(playing.cluster_id, int.from_bytes(digest[:8], "big"), playing.cluster.kind)
 
     def test_what_is_missing_says_so(self):
         """A command for which there is no service yet ends, soon, with a refusal."""
-        member = self.clusters[0].members[0].endpoint
+        members = ",".join(member.endpoint for member in self.clusters[0].members)
         for arguments in NOT_YET:
             with self.subTest(" ".join(arguments)):
-                code, out, err = run_to_end([ETCDCTLS["3.5"], "--endpoints", member, *arguments], seconds=10)
+                endpoints = members.split(",")[0] if arguments[0] == "snapshot" else members
+                code, out, err = run_to_end([ETCDCTLS["3.5"], "--endpoints", endpoints, *arguments], seconds=10)
                 self.assertNotEqual(code, 0, "works now: move it from NOT_YET to support/etcdctl_script.py")
                 self.assertRegex(err, "Unimplemented|unknown (method|service)|not yet|not available")
 

@@ -31,7 +31,7 @@ extension ClusterTests {
         try await withThrowingTaskGroup(of: UInt64?.self) { group in
             for member in members {
                 group.addTask {
-                    let client = member.client(timeout: .milliseconds(250))
+                    let client = member.client(timeout: .milliseconds(100))
                     var written: UInt64?
                     while written == nil, !Task.isCancelled, monotonicNanoseconds() - start < 20_000_000_000 {
                         do throws(ClientError) {

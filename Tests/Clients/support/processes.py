@@ -227,6 +227,11 @@ def run_to_end(command, seconds=15, decode=True, **options):
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
+def member_id(member):
+    """As etcd computes it, and martlet: from the peer URLs and the cluster's token."""
+    return int.from_bytes(hashlib.sha1((member.peer_url + member.token).encode()).digest()[:8], "big")
+
+
 def tree_hash(directory):
     """Every file below a directory, with its mode and a hash of its bytes; lock files aside."""
     found = {}

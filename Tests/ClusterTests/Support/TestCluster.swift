@@ -181,10 +181,14 @@ final class TestCluster: Sendable {
     private func compareHashes(at revision: Int64) async throws -> UInt32 {
         var hashes: [UInt32] = []
         for member in members {
-            let answer = await member.ask(timeout: .seconds(10)) { (client) throws(ClientError) in
-                try await client.hashKV(revision: revision)
+            let client = member.client(timeout: .seconds(10))
+            let answer: Etcdserverpb_HashKVResponse
+            do throws(ClientError) {
+                answer = try await client.hashKV(revision: revision)
+            } catch {
+                throw ClusterFailure("\(member.name) does not tell its hash at revision \(revision): \(error)")
             }
-            guard let answer else { throw ClusterFailure("\(member.name) does not tell its hash") }
+            await client.shutdown()
             guard answer.hashRevision == revision else {
                 throw ClusterFailure("\(member.name) tells the hash of \(answer.hashRevision), not of \(revision)")
             }
