@@ -1,6 +1,7 @@
 package import PeerTransport
 package import Platform
 package import RaftCore
+import Synchronization
 import WriteAheadLog
 
 /// One member: core, log and state machine, wired together in a world.
@@ -167,6 +168,18 @@ package final class RaftNode<Machine: StateMachine>: Sendable {
     package func propose(_ proposals: [CommandProposal<Machine>]) {
         guard !proposals.isEmpty else { return }
         consensus.post(.proposeMany(proposals))
+    }
+
+    /// The same for a request that has nobody beside it: it is worked off on the caller's own thread where that is free
+    /// and
+    /// the disk is quick, since waking other threads would take longer than the work. May block for one fdatasync.
+    package func proposeAlone(_ proposal: CommandProposal<Machine>) {
+        let lastSync = published.lastSyncNanoseconds.load(ordering: .relaxed)
+        if lastSync < options.quickSyncNanoseconds, proposal.isQuick {
+            consensus.postAndRun(.propose(proposal))
+        } else {
+            consensus.post(.propose(proposal))
+        }
     }
 
     /// Answers with a view that includes everything that was acknowledged before this call, anywhere in the cluster.

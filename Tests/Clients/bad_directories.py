@@ -42,8 +42,14 @@ def start_and_fail(test, member, seconds=15, user=None, command=None, **replacin
     """Starts a member that must not come up; returns the sentence that it ends with."""
     options = {"user": user, "group": user, "extra_groups": []} if user else {}
     process = subprocess.Popen(
-        command or member.command(**replacing), stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-        env=environment(), cwd=member.directory, **options)
+        command or member.command(**replacing),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        env=environment(),
+        cwd=member.directory,
+        **options,
+    )
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -86,7 +92,9 @@ class StartUp(unittest.TestCase):
     def setUp(self):
         """A copy of a whole directory, for a member that fits it."""
         StartUp.count += 1
-        self.member = Member(MARTLET, "a", self.directory / str(StartUp.count), self.source.client_port, self.source.peer_port)
+        self.member = Member(
+            MARTLET, "a", self.directory / str(StartUp.count), self.source.client_port, self.source.peer_port
+        )
         self.member.directory.mkdir()
         shutil.copytree(self.source.data, self.member.data)
         self.wal = self.member.data / "member/wal"
@@ -139,8 +147,14 @@ class StartUp(unittest.TestCase):
         self.assertEqual(self.member.log(), "")
 
     def test_configuration_files(self):
-        self.refuse_files([("a list", "- a"), ("an unknown key", "no-such-key: 1"),
-                           ("a wrong type", "name: {a: b}"), ("no number", "heartbeat-interval: x")])
+        self.refuse_files(
+            [
+                ("a list", "- a"),
+                ("an unknown key", "no-such-key: 1"),
+                ("a wrong type", "name: {a: b}"),
+                ("no number", "heartbeat-interval: x"),
+            ]
+        )
 
     # The parser's message comes with the line, and a line that points at the column: four lines instead of one.
     @unittest.expectedFailure
@@ -190,8 +204,11 @@ class StartUp(unittest.TestCase):
         program = pathlib.Path(shutil.copy(MARTLET, "/tmp/martlet-client-tests"))
         self.addCleanup(program.unlink)
         self.member.program = program
-        for name, path, mode in [("the directory", self.member.data, 0o700), ("the log", self.wal, 0o700),
-                                 ("the state", self.state, 0o700)]:
+        for name, path, mode in [
+            ("the directory", self.member.data, 0o700),
+            ("the log", self.wal, 0o700),
+            ("the state", self.state, 0o700),
+        ]:
             with self.subTest(name):
                 os.chmod(path, mode)
                 self.open_path_to(self.member.data)
@@ -211,14 +228,21 @@ class StartUp(unittest.TestCase):
         self.member.start()
         other = Member(MARTLET, "a", self.member.directory)
         other.initial_cluster = self.member.initial_cluster
-        self.assertRegex(start_and_fail(self, other, initial_advertise_peer_urls=self.member.peer_url), "in use by another member")
+        self.assertRegex(
+            start_and_fail(self, other, initial_advertise_peer_urls=self.member.peer_url), "in use by another member"
+        )
         self.assertEqual(stored(self.member), self.expected)
 
     def test_the_directory_of_another_member(self):
         other = free_port()
         url = f"http://127.0.0.1:{other}"
-        self.refused("another member|belongs to", name="b", initial_cluster=f"b={url}", initial_advertise_peer_urls=url,
-                     listen_peer_urls=url)
+        self.refused(
+            "another member|belongs to",
+            name="b",
+            initial_cluster=f"b={url}",
+            initial_advertise_peer_urls=url,
+            listen_peer_urls=url,
+        )
 
     def test_the_directory_of_another_cluster(self):
         self.refused("another member or cluster|belongs to", initial_cluster_token="another")
@@ -389,7 +413,9 @@ class Ends(unittest.TestCase):
         connections[0].send(stream, http2.grpc_frame(b""))
         half = connections[1].open(KV + "Put")
         connections[1].write(http2.frame(http2.DATA, 0, half, b"\0\0\0"))
-        silent = [socket.create_connection(("127.0.0.1", port)) for port in (self.member.client_port, self.member.peer_port)]
+        silent = [
+            socket.create_connection(("127.0.0.1", port)) for port in (self.member.client_port, self.member.peer_port)
+        ]
         code, seconds = self.member.stop()
         self.check_end(code, seconds)
         for connection in [*connections, *silent]:

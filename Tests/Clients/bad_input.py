@@ -1,31 +1,45 @@
-"""Bytes of every kind on a member's two ports: cut, flipped, random, too many, and what lies about its length. Afterwards the
-member must be the same process, hold what it held, answer, and have grown little."""
+"""Bytes of every kind on a member's client port: cut, flipped, random, too many, and what lies about its length."""
 
-import os
-import random
 import socket
 import struct
-import time
 import unittest
 import zlib
 
 from support import http2, protobuf
 from support.http2 import (
-    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PREFACE, PRIORITY, PRIORITY_FLAG,
-    PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, encode_headers, frame, grpc_frame)
-from support.processes import MARTLET, Cluster, Member, member_id, scratch
+    ACK,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    PADDED,
+    PING,
+    PREFACE,
+    PRIORITY,
+    PUSH_PROMISE,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    encode_headers,
+    frame,
+    grpc_frame,
+)
+from support.live import GROWTH_BYTES, KV, LiveMember
 from support.protobuf import compare, op_put, put_request, range_request, txn_request
-
-KV = "/etcdserverpb.KV/"
-SEED = int(os.environ.get("SEED", "1"))
-
-# What a member may grow by while it is being mistreated.
-GROWTH_BYTES = 96 << 20
 
 
 def request_headers(path=KV + "Put", drop=(), **replacing):
-    fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "t", "content-type": "application/grpc",
-              "te": "trailers", **replacing}
+    fields = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": path,
+        ":authority": "t",
+        "content-type": "application/grpc",
+        "te": "trailers",
+        **replacing,
+    }
     return [(name, value) for name, value in fields.items() if name not in drop]
 
 
@@ -37,95 +51,7 @@ OPENING = PREFACE + frame(SETTINGS)
 CALL = OPENING + headers_frame() + frame(DATA, END_STREAM, 1, grpc_frame(put_request(b"bad/whole", b"v")))
 
 
-class LivePorts(unittest.TestCase):
-    """Bytes on the ports of a member that lives."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.member = Member(MARTLET, "live", scratch("live")).start()
-        cls.pid = cls.member.process.pid
-        with http2.Connection(cls.member.client_port) as connection:
-            for number in range(50):
-                connection.call(KV + "Put", put_request(f"kept/{number}", b"v" * 1000))
-        cls.resident = cls.member.resident_bytes()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.member.kill()
-
-    def setUp(self):
-        self.random = random.Random(f"{SEED} {self.id()}")
-
-    def tearDown(self):
-        self.assertTrue(self.member.is_running, f"the member has ended: {self.member.last_log()}")
-        self.assertEqual(self.member.process.pid, self.pid)
-        with http2.Connection(self.member.client_port) as connection:
-            mark = str(self.random.random()).encode()
-            self.assertEqual(connection.call(KV + "Put", put_request(b"mark", mark)).status, 0)
-            answer = protobuf.parse(connection.call(KV + "Range", range_request(b"mark")).messages[0])
-            self.assertEqual(protobuf.get(protobuf.parse(answer[2][0]), 5), mark)
-            answer = protobuf.parse(connection.call(KV + "Range", range_request(b"kept/", b"kept0", count_only=1)).messages[0])
-            self.assertEqual(protobuf.get(answer, 4), 50)
-        growth = self.member.resident_bytes() - self.resident
-        self.assertLess(growth, GROWTH_BYTES, "the member grew")
-
-    def throw(self, inputs, port=None, seconds=15, wait=0.0):
-        """Each input on a connection of its own, in waves, for a limited time; returns how many were thrown."""
-        end = time.monotonic() + seconds
-        open_sockets, count = [], 0
-        for data in inputs:
-            if time.monotonic() > end:
-                break
-            connection = self.connect(port)
-            try:
-                connection.sendall(data)
-            except OSError:
-                pass  # refused in the middle of it: as it should be
-            open_sockets.append(connection)
-            count += 1
-            if len(open_sockets) == 100:
-                self.hang_up(open_sockets, wait)
-        self.hang_up(open_sockets, wait)
-        return count
-
-    def hang_up(self, sockets, wait):
-        time.sleep(wait)
-        for number, connection in enumerate(sockets):
-            if number % 3 == 0:
-                # Reset, not closed.
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            elif number % 3 == 1:
-                try:
-                    connection.shutdown(socket.SHUT_WR)
-                    connection.settimeout(0.001)
-                    connection.recv(1 << 16)
-                except OSError:
-                    pass
-            connection.close()
-        sockets.clear()
-
-    def connect(self, port=None):
-        return socket.create_connection(("127.0.0.1", port or self.member.client_port), timeout=5)
-
-    def answer(self, data, seconds=3):
-        """What comes back on a fresh connection, up to its end or a pause; None where the other side keeps it open."""
-        with self.connect() as connection:
-            connection.settimeout(seconds)
-            received = b""
-            try:
-                connection.sendall(data)
-                while True:
-                    more = connection.recv(1 << 16)
-                    if not more:
-                        return received, True
-                    received += more
-            except TimeoutError:
-                return received, False
-            except OSError:
-                return received, True
-
-    # MARK: the client port
-
+class ClientPort(LiveMember):
     def test_random_bytes(self):
         self.throw(self.random.randbytes(self.random.randrange(1, 200)) for _ in range(1500))
         self.throw(self.random.randbytes(100_000) for _ in range(30))
@@ -144,6 +70,7 @@ class LivePorts(unittest.TestCase):
                 for _ in range(self.random.randrange(1, 4)):
                     data[self.random.randrange(len(PREFACE), len(data))] ^= 1 << self.random.randrange(8)
                 yield bytes(data)
+
         self.throw(flipped(), wait=0.005)
 
     def test_a_call_byte_by_byte(self):
@@ -171,6 +98,7 @@ class LivePorts(unittest.TestCase):
                     stream = self.random.choice([0, 1, 1, 2, 3, 5, 1 << 30, (1 << 31) - 1])
                     data += frame(kind, self.random.randrange(256), stream, payload)
                 yield data
+
         self.throw(frames(), wait=0.005)
 
     def test_frames_that_break_the_rules(self):
@@ -233,8 +161,10 @@ class LivePorts(unittest.TestCase):
         }.items():
             with self.subTest(name):
                 with http2.Connection(self.member.client_port, timeout=3) as connection:
-                    connection.write(headers_frame(fields)
-                                     + frame(DATA, END_STREAM, 1, grpc_frame(put_request(b"bad/headers", b"v"))))
+                    connection.write(
+                        headers_frame(fields)
+                        + frame(DATA, END_STREAM, 1, grpc_frame(put_request(b"bad/headers", b"v")))
+                    )
                     connection.replies[1] = http2.Reply()
                     self.refused_or_harmless(name, connection.wait(1, 3))
 
@@ -266,10 +196,14 @@ class LivePorts(unittest.TestCase):
             "SETTINGS": frame(SETTINGS) * 60_000,
             "empty DATA": headers_frame() + frame(DATA, 0, 1) * 60_000,
             "empty CONTINUATION": headers_frame(flags=0) + frame(CONTINUATION, 0, 1) * 60_000,
-            "PRIORITY": b"".join(frame(PRIORITY, 0, 2 * number + 1, struct.pack(">IB", 0, 16)) for number in range(20_000)),
+            "PRIORITY": b"".join(
+                frame(PRIORITY, 0, 2 * number + 1, struct.pack(">IB", 0, 16)) for number in range(20_000)
+            ),
             "WINDOW_UPDATE": frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1)) * 60_000,
             "rapid reset": b"".join(
-                headers_frame(stream=2 * number + 1) + frame(RST_STREAM, 0, 2 * number + 1, reset) for number in range(10_000)),
+                headers_frame(stream=2 * number + 1) + frame(RST_STREAM, 0, 2 * number + 1, reset)
+                for number in range(10_000)
+            ),
             "streams that stay open": b"".join(headers_frame(stream=2 * number + 1) for number in range(5_000)),
             "unknown frames": frame(200, 0, 0, b"x" * 100) * 20_000,
         }
@@ -306,9 +240,11 @@ class LivePorts(unittest.TestCase):
             connection.close()
 
     def test_protobuf_that_lies(self):
-        good = [put_request(b"key", b"value", lease=0, prev_kv=1),
-                range_request(b"a", b"b", limit=1, revision=1, sort_order=1, sort_target=1),
-                txn_request([compare(b"k", "value", 0, b"v")], [op_put(b"k", b"v")], [op_put(b"k", b"v")])]
+        good = [
+            put_request(b"key", b"value", lease=0, prev_kv=1),
+            range_request(b"a", b"b", limit=1, revision=1, sort_order=1, sort_target=1),
+            txn_request([compare(b"k", "value", 0, b"v")], [op_put(b"k", b"v")], [op_put(b"k", b"v")]),
+        ]
         with http2.Connection(self.member.client_port) as connection:
             for number in range(3000):
                 data = bytearray(self.random.choice(good))
@@ -346,8 +282,13 @@ class LivePorts(unittest.TestCase):
             self.assertNotIn(connection.call(KV + "Txn", wide).status, (0, None))
             wide = b"".join(protobuf.field(1, b"") for _ in range(400_000))
             self.assertNotIn(connection.call(KV + "Txn", wide).status, (0, None))
-        for path in ("/etcdserverpb.Maintenance/Status", "/etcdserverpb.Maintenance/HashKV",
-                     "/etcdserverpb.Cluster/MemberList", "/etcdserverpb.Maintenance/Alarm", "/grpc.health.v1.Health/Check"):
+        for path in (
+            "/etcdserverpb.Maintenance/Status",
+            "/etcdserverpb.Maintenance/HashKV",
+            "/etcdserverpb.Cluster/MemberList",
+            "/etcdserverpb.Maintenance/Alarm",
+            "/grpc.health.v1.Health/Check",
+        ):
             with http2.Connection(self.member.client_port) as connection:
                 for _ in range(200):
                     reply = connection.call(path, self.random.randbytes(self.random.randrange(1, 30)))
@@ -364,237 +305,26 @@ class LivePorts(unittest.TestCase):
         self.assertLess(self.member.peak_bytes() - before, 2 * GROWTH_BYTES)
 
     def test_http_1(self):
-        lines = [b"GET / HTTP/1.1\r\n\r\n", b"GET", b"GET /" + b"a" * 100_000, b"GET / HTTP/9.9\r\n\r\n",
-                 b"POST /v3/kv/put HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
-                 b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
-                 b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n" + b"x" * 1000,
-                 b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20_000 + b"\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-                 b"\r\n" * 1000, b"GET /health HTTP/1.0\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
-                 b"GET /health HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nConnection: Upgrade\r\n\r\n",
-                 b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 500, b"POST / HTTP/1.1\r\nContent-Length: 50000000\r\n\r\n"
-                 + b"x" * 3_000_000]
+        lines = [
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"GET",
+            b"GET /" + b"a" * 100_000,
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"POST /v3/kv/put HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n" + b"x" * 1000,
+            b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20_000 + b"\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            b"\r\n" * 1000,
+            b"GET /health HTTP/1.0\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+            b"GET /health HTTP/1.1\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nConnection: Upgrade\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 500,
+            b"POST / HTTP/1.1\r\nContent-Length: 50000000\r\n\r\n" + b"x" * 3_000_000,
+        ]
         self.throw((self.random.choice(lines) for _ in range(600)), wait=0.005)
         self.throw((b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"[:length] for length in range(34)))
-
-    # MARK: the peer port
-
-    def test_peer_port_random_bytes(self):
-        port = self.member.peer_port
-        self.throw((self.random.randbytes(self.random.randrange(1, 200)) for _ in range(1500)), port)
-        self.throw((b"MRTL" + self.random.randbytes(self.random.randrange(1, 200)) for _ in range(1500)), port)
-        self.throw([CALL, b"GET / HTTP/1.1\r\n\r\n", b"", b"M", b"MRT", b"MRTX"] * 20, port)
-
-    def test_peer_port_frames(self):
-        port = self.member.peer_port
-        own, cluster = self.ids()
-        right = peer_hello(cluster=cluster, own=99, other=own)
-        hellos = [right, peer_hello(), peer_hello(cluster=cluster, own=own, other=own), peer_hello(lowest=9, highest=9),
-                  peer_hello(cluster=cluster, other=own, purpose=2), peer_hello(cluster=cluster, other=own, purpose=77),
-                  peer_hello(kind=0x10), peer_hello(kind=0xFF), right + b"more bytes at its end", b"", b"\x01"]
-        def inputs():
-            for hello in hellos:
-                yield b"MRTL" + peer_frame(hello)
-                yield b"MRTL" + peer_frame(hello, checksum=1)
-                yield b"MRTL" + peer_frame(hello, length=1 << 31)
-                yield b"MRTL" + peer_frame(hello, length=0)
-                yield b"MRTL" + peer_frame(hello) + peer_frame(b"\x10" + self.random.randbytes(100))
-                yield b"MRTL" + peer_frame(hello) * 50
-            whole = b"MRTL" + peer_frame(right)
-            for length in range(len(whole)):
-                yield whole[:length]
-            for _ in range(1500):
-                data = bytearray(right)
-                data[self.random.randrange(len(data))] ^= 1 << self.random.randrange(8)
-                yield b"MRTL" + peer_frame(bytes(data)) + peer_frame(
-                    bytes([self.random.choice([0x10, 0x11, 0x12, 0x20, 0x22, 0x24])]) + self.random.randbytes(60))
-        self.throw(inputs(), port, wait=0.005)
-
-    def test_peer_port_strangers_are_refused(self):
-        """With a reason, within a second, and with nothing else said."""
-        own, cluster = self.ids()
-        for name, hello, code in [
-            ("another cluster", peer_hello(cluster=cluster ^ 1, own=99, other=own), 1),
-            ("another member meant", peer_hello(cluster=cluster, own=99, other=own ^ 1), 2),
-            ("a stranger", peer_hello(cluster=cluster, own=99, other=own), 3),
-            ("a later version", peer_hello(lowest=200, highest=201, cluster=cluster, own=99, other=own), 4),
-        ]:
-            with self.subTest(name), self.connect(self.member.peer_port) as connection:
-                connection.settimeout(3)
-                connection.sendall(b"MRTL" + peer_frame(hello))
-                received = b""
-                while more := connection.recv(4096):
-                    received += more
-                self.assertEqual(received[:4], b"MRTL")
-                self.assertEqual(received[12], 3, received)
-                self.assertEqual(received[13], code, received)
-
-    def test_peer_port_silence(self):
-        """A connection that says nothing is closed after the time that a handshake has; many of them cost little."""
-        silent = [self.connect(self.member.peer_port) for _ in range(300)]
-        silent[0].settimeout(8)
-        try:
-            self.assertEqual(silent[0].recv(100)[4:], b"")
-        except ConnectionResetError:
-            pass
-        for connection in silent:
-            connection.close()
-
-    def ids(self):
-        with http2.Connection(self.member.client_port) as connection:
-            reply = connection.call(KV + "Range", range_request(b"a"))
-            header = protobuf.parse(protobuf.parse(reply.messages[0])[1][0])
-            return protobuf.get(header, 2), protobuf.get(header, 1)
-
-
-class Impersonation(unittest.TestCase):
-    """Two members of three live, and we speak for the third."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.cluster = Cluster(MARTLET, "known-peer")
-        cls.members = cls.cluster.members[:2]
-        for member in cls.members:
-            member.start(wait=False)
-        for member in cls.members:
-            member.wait_ready()
-        with http2.Connection(cls.members[0].client_port) as connection:
-            header = protobuf.parse(protobuf.parse(connection.call(KV + "Range", range_request(b"a")).messages[0])[1][0])
-        cls.cluster_id = protobuf.get(header, 1)
-        cls.ids = [member_id(member) for member in cls.cluster.members]
-        assert cls.ids[0] == protobuf.get(header, 2)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.cluster.kill()
-
-    def connected(self, purpose=1):
-        """A connection to the first member, taken for the third's."""
-        for _ in range(100):
-            connection = socket.create_connection(("127.0.0.1", self.members[0].peer_port), timeout=5)
-            connection.sendall(b"MRTL" + peer_frame(peer_hello(
-                cluster=self.cluster_id, own=self.ids[2], other=self.ids[0], purpose=purpose)))
-            answer = b""
-            while len(answer) < 13:
-                answer += connection.recv(1000)
-            if answer[12] == 2:
-                return connection
-            # One snapshot at a time: the one before may not be done with yet.
-            connection.close()
-            time.sleep(0.02)
-        self.fail(f"not welcome: {answer}")
-
-    def tell(self, body, purpose=1):
-        with self.connected(purpose) as connection:
-            try:
-                connection.sendall(body)
-                connection.settimeout(0.05)
-                connection.recv(1000)
-            except OSError:
-                pass
-
-    def header(self, tag, sender=None, receiver=None):
-        return struct.pack("<BQQ", tag, self.ids[2] if sender is None else sender, self.ids[0] if receiver is None else receiver)
-
-
-class KnownPeer(Impersonation):
-    """What a member is told on the peer port by one that it knows."""
-
-    def setUp(self):
-        self.random = random.Random(f"{SEED} {self.id()}")
-        self.before = [member.resident_bytes() for member in self.members]
-
-    def tearDown(self):
-        for member, before in zip(self.members, self.before):
-            self.assertTrue(member.is_running, f"{member.name} has ended: {member.log()[-1500:]}")
-            self.assertLess(member.resident_bytes() - before, GROWTH_BYTES)
-        for member in self.members:
-            with http2.Connection(member.client_port) as connection:
-                self.assertEqual(connection.call(KV + "Put", put_request(b"after", b"v")).status, 0)
-
-    def test_random_frames(self):
-        for _ in range(60):
-            self.tell(b"".join(
-                peer_frame(bytes([self.random.choice([0x10, 0x11, 0x12, 0x20, 0x22, 0x24, 0x99])])
-                           + self.random.randbytes(self.random.randrange(80))) for _ in range(5)))
-
-    def test_messages_that_end_early(self):
-        for tag in range(0x14):
-            for length in range(0, 12):
-                # Terms of nought: nothing that would be news.
-                self.tell(peer_frame(b"\x10" + self.header(tag) + b"\0" * length))
-
-    def test_messages_in_the_name_of_others(self):
-        for sender, receiver in [(self.ids[0], None), (self.ids[1], None), (0, None), (99, None), (None, self.ids[1]), (None, 0)]:
-            self.tell(peer_frame(b"\x10" + self.header(5, sender, receiver) + b"\1\1"))
-
-    def test_counts_that_lie(self):
-        for count in (1 << 20, 1 << 32, (1 << 63) - 1):
-            self.tell(peer_frame(b"\x10" + self.header(1) + b"\0\0\0\0" + protobuf.varint(count) + b"\x80\1" * 50))
-            self.tell(peer_frame(b"\x10" + self.header(0x0b) + b"\0" + protobuf.varint(count) + b"\0" * 50))
-            self.tell(peer_frame(b"\x10" + self.header(0x0b) + b"\0\1\0" + protobuf.varint(count) + b"x" * 50))
-
-    def test_frames_of_false_length(self):
-        for length in (0, 1, 1 << 26, (1 << 26) + 1, 0xFFFFFFFF):
-            self.tell(peer_frame(b"\x11" + b"\0" * 8, length=length) + b"x" * 1000)
-        # Long frames that never come whole, many at a time.
-        waiting = [self.connected() for _ in range(20)]
-        for connection in waiting:
-            try:
-                connection.sendall(peer_frame(b"", length=1 << 26) + b"x" * 100_000)
-            except OSError:
-                pass  # a later connection of the same member has taken its place
-        self.tearDown()
-        for connection in waiting:
-            connection.close()
-
-    def test_snapshots_that_nobody_wants(self):
-        begin = self.header(0x0a) + b"\0" + b"\x05\x01" + b"\0" + b"\0\0\0\0"
-        for body in (b"\x20" + begin, b"\x20" + self.random.randbytes(60), b"\x22" + b"\0" * 100, b"\x24" + b"\0" * 20, b"\x20"):
-            self.tell(peer_frame(body) + peer_frame(b"\x22" + b"\0" * 8 + self.random.randbytes(1000)) * 20, purpose=2)
-
-
-class PoisonedLog(Impersonation):
-    """A proposal that another member forwards and that is no command: the leader must not put it into the log, since all
-    members stop at it when they apply it, and again whenever they are started."""
-
-    # The leader takes what is forwarded as it is.
-    @unittest.expectedFailure
-    def test_proposals_that_are_no_command(self):
-        for kind in (0, 1):
-            # To the one we can speak to; it passes them on if it does not lead.
-            self.tell(peer_frame(b"\x10" + self.header(0x0b) + b"\2\1" + bytes([kind]) + b"\3abc"))
-        time.sleep(1)
-        self.assertEqual([member.last_log() for member in self.members if not member.is_running], [])
-
-
-def peer_hello(**replacing):
-    values = {"kind": 1, "lowest": 1, "highest": 1, "purpose": 1, "features": 0, "cluster": 1, "own": 2, "other": 3}
-    values.update(replacing)
-    return struct.pack("<BBBBQQQQ", *values.values())
-
-
-def peer_frame(body, length=None, checksum=None):
-    """Documentation/formats/peer-protocol.md"""
-    return struct.pack("<II", len(body) if length is None else length, crc32c(body) if checksum is None else checksum) + body
-
-
-def _crc_table():
-    table = []
-    for number in range(256):
-        for _ in range(8):
-            number = number >> 1 ^ (0x82F63B78 if number & 1 else 0)
-        table.append(number)
-    return table
-
-
-_CRC = _crc_table()
-
-
-def crc32c(data):
-    value = 0xFFFFFFFF
-    for byte in data:
-        value = value >> 8 ^ _CRC[(value ^ byte) & 0xFF]
-    return value ^ 0xFFFFFFFF
 
 
 if __name__ == "__main__":

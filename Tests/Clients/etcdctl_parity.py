@@ -7,7 +7,6 @@ before it is compared, by names where it names something.
 
 import hashlib
 import json
-import pathlib
 import re
 import shutil
 import threading
@@ -19,8 +18,8 @@ from support.processes import ETCD, ETCD_DIRECTORY, MARTLET, Cluster, member_id,
 
 ETCDCTLS = {"3.5": ETCD_DIRECTORY / "etcdctl", "3.4": shutil.which("etcdctl")}
 
-# What differs from etcd 3.5.1: (part of the command, the etcdctl, why). A command that is listed here and does not differ
-# any more fails the test, so that the list stays true.
+# What differs from etcd 3.5.1: (part of the command, the etcdctl, why). A command that is listed here and does not
+# differ any more fails the test, so that the list stays true.
 _URL_AUTHORITY = "a fault of ours: etcdctl 3.4 sends a URL as :authority, see grpc_raw's test_an_authority_of_any_form"
 KNOWN = [
     ("endpoint status --cluster", "3.4", _URL_AUTHORITY),
@@ -57,7 +56,9 @@ class Playing:
             self.names[str(member.peer_port)] = f"<{member.name}'s peer port>"
 
     def learn_ids(self, etcdctl):
-        code, out, err = run_to_end([etcdctl, "--endpoints", self.cluster.members[0].endpoint, "member", "list", "-w", "json"])
+        code, out, err = run_to_end(
+            [etcdctl, "--endpoints", self.cluster.members[0].endpoint, "member", "list", "-w", "json"]
+        )
         assert code == 0, err
         answer = json.loads(out)
         self.member_ids = {member["name"]: member["ID"] for member in answer["members"]}
@@ -79,7 +80,8 @@ class Playing:
                 continue
             arguments, stdin = step.resolved(revision)
             code, out, err = run_to_end(
-                [etcdctl, "--endpoints", member.endpoint, *arguments], seconds=30, input=stdin.encode(), decode=False)
+                [etcdctl, "--endpoints", member.endpoint, *arguments], seconds=30, input=stdin.encode(), decode=False
+            )
             if "protobuf" in arguments and code == 0 and out:
                 out = self.normal_protobuf(arguments[:2], out)
             self.answers.append((step, code, self.normal(step, out), self.normal(step, err)))
@@ -127,7 +129,10 @@ def normal_endpoint(command, text):
     if command == "status":
         for pattern, replacement in [
             (r"\b3\.(5\.1|6\.\d+)\b", "<version>"),
-            (r"\b[\d.]+ [kM]?B, (true|false), false, \d+, \d+, \d+,", "<size>, <is leader>, false, <term, index, applied>,"),
+            (
+                r"\b[\d.]+ [kM]?B, (true|false), false, \d+, \d+, \d+,",
+                "<size>, <is leader>, false, <term, index, applied>,",
+            ),
             (r'("(dbSize|dbSizeInUse|raftIndex|raftAppliedIndex|raftTerm)":)\d+', r"\1<number>"),
             (r'("(DBSize|DBSizeInUse|RaftIndex|RaftAppliedIndex)" : )\d+', r"\1<number>"),
             (r'("[lL]eader" ?: ?)<m\d\'s id>', r"\1<a member's id>"),
@@ -192,7 +197,9 @@ class EtcdctlParity(unittest.TestCase):
         differences = []
         for ours, theirs in zip(*(playing.answers for playing in self.playings)):
             step = ours[0]
-            reason = next((reason for part, affected, reason in KNOWN if part in str(step) and affected == version), None)
+            reason = next(
+                (reason for part, affected, reason in KNOWN if part in str(step) and affected == version), None
+            )
             if (ours[1:] != theirs[1:]) == (reason is not None):
                 continue
             if reason:
@@ -201,26 +208,33 @@ class EtcdctlParity(unittest.TestCase):
             lines = [f"{step}"]
             for what, mine, other in zip(("exit code", "stdout", "stderr"), ours[1:], theirs[1:]):
                 if mine != other:
-                    lines += [f"  martlet's {what}: {around(mine, other)}", f"  etcd's {what}:    {around(other, mine)}"]
+                    lines += [
+                        f"  martlet's {what}: {around(mine, other)}",
+                        f"  etcd's {what}:    {around(other, mine)}",
+                    ]
             differences.append("\n".join(lines))
         if differences:
-            self.fail(f"{len(differences)} differences with etcdctl {version} through member {index + 1}:\n"
-                      + "\n".join(differences))
-
+            self.fail(
+                f"{len(differences)} differences with etcdctl {version} through member {index + 1}:\n"
+                + "\n".join(differences)
+            )
 
     def test_hashes_agree(self):
         """The members of a cluster have the same hash, at the newest revision and at one before it."""
         martlet = self.clusters[0]
         etcdctl = ETCDCTLS["3.5"]
         for number in range(20):
-            run_to_end([etcdctl, "--endpoints", martlet.members[number % 3].endpoint, "put", f"hash/{number % 7}", number])
+            run_to_end(
+                [etcdctl, "--endpoints", martlet.members[number % 3].endpoint, "put", f"hash/{number % 7}", number]
+            )
         revision = self.playings[0].revision(etcdctl, martlet.members[0])
         for at in (revision, revision - 5):
             hashes = set()
             for member in martlet.members:
                 self.playings[0].revision(etcdctl, member)  # linearizable: the member has all of it now
                 code, out, err = run_to_end(
-                    [etcdctl, "--endpoints", member.endpoint, "endpoint", "hashkv", f"--rev={at}", "-w", "json"])
+                    [etcdctl, "--endpoints", member.endpoint, "endpoint", "hashkv", f"--rev={at}", "-w", "json"]
+                )
                 self.assertEqual(code, 0, err)
                 hashes.add(json.loads(out)[0]["HashKV"]["hash"])
             self.assertEqual(len(hashes), 1, f"hashes at revision {at}: {hashes}")
@@ -231,7 +245,8 @@ class EtcdctlParity(unittest.TestCase):
         for member in self.clusters[0].members:
             code, out, err = run_to_end(
                 [etcdctl, "--endpoints", member.endpoint, "txn"],
-                input=b"\nget refused --rev=1000000000\nput refused 1\n\n\n")
+                input=b"\nget refused --rev=1000000000\nput refused 1\n\n\n",
+            )
             self.assertNotEqual(code, 0)
             self.assertIn("required revision is a future revision", err)
         for member in self.clusters[0].members:
@@ -274,13 +289,14 @@ def around(value, other, most=400):
     value, other = repr(value), repr(other)
     same = next((at for at, pair in enumerate(zip(value, other)) if pair[0] != pair[1]), min(len(value), len(other)))
     begin = max(0, same - most // 2) if len(value) > most else 0
-    part = value[begin:begin + most]
+    part = value[begin : begin + most]
     return ("..." if begin else "") + part + ("..." if begin + most < len(value) else "")
 
 
 def _make_test(name, version, index):
     def test(self):
         self.play(name, version, index)
+
     test.__doc__ = f"{name} with etcdctl {version} through member {index + 1}"
     return test
 
@@ -288,8 +304,11 @@ def _make_test(name, version, index):
 for _version in ETCDCTLS:
     for _index in range(3):
         for _order, _name in enumerate(SCRIPTS):
-            setattr(EtcdctlParity, f"test_{_version.replace('.', '_')}_member_{_index + 1}_{_order}_{_name}",
-                    _make_test(_name, _version, _index))
+            setattr(
+                EtcdctlParity,
+                f"test_{_version.replace('.', '_')}_member_{_index + 1}_{_order}_{_name}",
+                _make_test(_name, _version, _index),
+            )
 
 
 if __name__ == "__main__":

@@ -1,21 +1,52 @@
-"""What gRPC clients meet: codes and texts of errors, limits, compression, deadlines. Each request goes to a martlet member
-and to an etcd 3.5.1 member, over a connection of our own, so that what no client library sends can be sent too."""
+"""What gRPC clients meet: codes and texts of errors, limits, compression, deadlines.
+
+Each request goes to a martlet member and to an etcd 3.5.1 member, over a connection of our own, so that what no client
+library sends can be sent too."""
 
 import gzip
 import struct
-import sys
 import time
 import unittest
 
 from support import http2, protobuf
-from support.processes import ETCD, MARTLET, ROOT, Member, free_port, scratch
+from support.processes import ETCD, MARTLET, Member, free_port, scratch
 from support.protobuf import (
-    EQUAL, GREATER, LESS, NOT_EQUAL, compaction_request, compare, delete_request, op_delete, op_put, op_range, op_txn,
-    put_request, range_request, txn_request)
+    EQUAL,
+    GREATER,
+    LESS,
+    NOT_EQUAL,
+    compaction_request,
+    compare,
+    delete_request,
+    op_delete,
+    op_put,
+    op_range,
+    op_txn,
+    put_request,
+    range_request,
+    txn_request,
+)
 
 KV = "/etcdserverpb.KV/"
-OK, CANCELLED, UNKNOWN, INVALID, DEADLINE, NOT_FOUND, EXISTS, DENIED, EXHAUSTED, PRECONDITION, ABORTED, OUT_OF_RANGE, \
-    UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS, UNAUTHENTICATED = range(17)
+(
+    OK,
+    CANCELLED,
+    UNKNOWN,
+    INVALID,
+    DEADLINE,
+    NOT_FOUND,
+    EXISTS,
+    DENIED,
+    EXHAUSTED,
+    PRECONDITION,
+    ABORTED,
+    OUT_OF_RANGE,
+    UNIMPLEMENTED,
+    INTERNAL,
+    UNAVAILABLE,
+    DATA_LOSS,
+    UNAUTHENTICATED,
+) = range(17)
 
 NO_KEY = (INVALID, "etcdserver: key is not provided")
 KEY_NOT_FOUND = (INVALID, "etcdserver: key not found")
@@ -134,8 +165,13 @@ class KeyValueErrors(Pair):
 
     def test_sort_options(self):
         # New after 3.5: a member of 3.5.1 ends with a panic.
-        for options in ({"sort_order": 9}, {"sort_target": 9}, {"sort_order": 3}, {"sort_target": 5},
-                        {"sort_order": 1, "sort_target": 1 << 20}):
+        for options in (
+            {"sort_order": 9},
+            {"sort_target": 9},
+            {"sort_order": 3},
+            {"sort_target": 5},
+            {"sort_order": 1, "sort_target": 1 << 20},
+        ):
             self.expect_of_martlet(SORT, "Range", range_request(b"a", b"\0", **options))
             self.expect_of_martlet(SORT, "Range", range_request(b"a", b"\0", serializable=1, **options))
             self.expect_of_martlet(SORT, "Txn", txn_request([], [op_range(b"a", b"\0", **options)]))
@@ -196,10 +232,12 @@ class KeyValueErrors(Pair):
         # The etcd member of this class is left out: 3.5.1 may panic on, or apply, what it refuses here.
         connection = self.connections[0]
         before = connection.call(KV + "Range", range_request(b"never")).messages[0]
-        for branch in ([op_put(b"never", b"v"), op_range(b"r", revision=1 << 40)],
-                       [op_range(b"r", revision=1 << 40), op_put(b"never", b"v")],
-                       [op_put(b"never", b"v"), op_put(b"a", b"v", lease=99)],
-                       [op_put(b"never", b"v"), op_txn([], [op_put(b"absent", ignore_value=1)])]):
+        for branch in (
+            [op_put(b"never", b"v"), op_range(b"r", revision=1 << 40)],
+            [op_range(b"r", revision=1 << 40), op_put(b"never", b"v")],
+            [op_put(b"never", b"v"), op_put(b"a", b"v", lease=99)],
+            [op_put(b"never", b"v"), op_txn([], [op_put(b"absent", ignore_value=1)])],
+        ):
             reply = connection.call(KV + "Txn", txn_request([], branch))
             self.assertNotEqual(reply.status, OK)
         self.assertEqual(connection.call(KV + "Range", range_request(b"never")).messages[0], before)
@@ -211,12 +249,23 @@ class Comparisons(Pair):
         self.put(b"c/1", b"m")
         self.put(b"c/2", b"m")
         self.put(b"c/2", b"n")
-        for target, operands in {"version": [0, 1, 2], "create": [0, 2, 3], "mod": [0, 2, 4], "lease": [0, 1],
-                                 "value": [b"", b"m", b"n"]}.items():
+        for target, operands in {
+            "version": [0, 1, 2],
+            "create": [0, 2, 3],
+            "mod": [0, 2, 4],
+            "lease": [0, 1],
+            "value": [b"", b"m", b"n"],
+        }.items():
             for relation in (EQUAL, GREATER, LESS, NOT_EQUAL):
                 for operand in operands:
-                    for key, end in [(b"c/2", None), (b"none", None), (b"c/", b"c0"), (b"d/", b"d0"), (b"c/2", b"\0"),
-                                     (b"\0", b"\0")]:
+                    for key, end in [
+                        (b"c/2", None),
+                        (b"none", None),
+                        (b"c/", b"c0"),
+                        (b"d/", b"d0"),
+                        (b"c/2", b"\0"),
+                        (b"\0", b"\0"),
+                    ]:
                         with self.subTest(target=target, relation=relation, operand=operand, key=key, end=end):
                             self.same("Txn", txn_request([compare(key, target, relation, operand, end=end)]))
 
@@ -240,11 +289,19 @@ class Comparisons(Pair):
     def test_what_a_transaction_sees_of_itself(self):
         self.put(b"t/1", b"old")
         success = [
-            op_range(b"t/", b"t0"), op_put(b"t/1", b"new", prev_kv=1), op_put(b"t/2", b"two"), op_range(b"t/", b"t0"),
-            op_txn([compare(b"t/2", "value", EQUAL, b"two")], [op_put(b"t/3", b"three"), op_range(b"t/", b"t0")],
-                   [op_put(b"t/4", b"four")]),
-            op_range(b"t/", b"t0", sort_target=3, sort_order=2, limit=2), op_delete(b"u/", b"u0", prev_kv=1),
-            op_range(b"t/", b"t0", count_only=1), op_range(b"t/1", revision=2),
+            op_range(b"t/", b"t0"),
+            op_put(b"t/1", b"new", prev_kv=1),
+            op_put(b"t/2", b"two"),
+            op_range(b"t/", b"t0"),
+            op_txn(
+                [compare(b"t/2", "value", EQUAL, b"two")],
+                [op_put(b"t/3", b"three"), op_range(b"t/", b"t0")],
+                [op_put(b"t/4", b"four")],
+            ),
+            op_range(b"t/", b"t0", sort_target=3, sort_order=2, limit=2),
+            op_delete(b"u/", b"u0", prev_kv=1),
+            op_range(b"t/", b"t0", count_only=1),
+            op_range(b"t/1", revision=2),
         ]
         self.same("Txn", txn_request([compare(b"t/1", "value", EQUAL, b"old")], success))
         self.same("Txn", txn_request([compare(b"t/1", "value", EQUAL, b"old")], success, [op_delete(b"t/", b"t0", 1)]))
@@ -255,31 +312,78 @@ class Comparisons(Pair):
         for number, value in enumerate("qwertz"):
             self.put(f"x/{number}", value)
         for options in [
-            {}, {"limit": 2}, {"limit": 6}, {"limit": 7}, {"limit": -3}, {"keys_only": 1}, {"count_only": 1},
-            {"count_only": 1, "limit": 2}, {"keys_only": 1, "count_only": 1}, {"serializable": 1},
-            {"sort_order": 2}, {"sort_order": 2, "limit": 2}, {"sort_target": 4}, {"sort_target": 4, "sort_order": 2},
-            {"sort_target": 4, "limit": 3}, {"sort_target": 2, "sort_order": 2, "limit": 3, "keys_only": 1},
-            {"min_mod": 1, "max_mod": 1 << 40}, {"min_create": 1 << 40}, {"max_mod": 1}, {"min_mod": -1},
+            {},
+            {"limit": 2},
+            {"limit": 6},
+            {"limit": 7},
+            {"limit": -3},
+            {"keys_only": 1},
+            {"count_only": 1},
+            {"count_only": 1, "limit": 2},
+            {"keys_only": 1, "count_only": 1},
+            {"serializable": 1},
+            {"sort_order": 2},
+            {"sort_order": 2, "limit": 2},
+            {"sort_target": 4},
+            {"sort_target": 4, "sort_order": 2},
+            {"sort_target": 4, "limit": 3},
+            {"sort_target": 2, "sort_order": 2, "limit": 3, "keys_only": 1},
+            {"min_mod": 1, "max_mod": 1 << 40},
+            {"min_create": 1 << 40},
+            {"max_mod": 1},
+            {"min_mod": -1},
         ]:
             with self.subTest(**options):
                 self.same("Range", range_request(b"x/", b"x0", **options))
         revision = self.put(b"x/0", b"again")[0]
-        for options in [{"min_mod": revision}, {"max_mod": revision - 1}, {"min_create": revision - 3},
-                        {"max_create": revision - 3, "limit": 1}, {"min_mod": revision - 2, "limit": 1},
-                        {"min_mod": revision - 3, "sort_target": 3, "sort_order": 2, "limit": 2},
-                        {"revision": revision - 1, "max_mod": revision - 3, "count_only": 1}]:
+        for options in [
+            {"min_mod": revision},
+            {"max_mod": revision - 1},
+            {"min_create": revision - 3},
+            {"max_create": revision - 3, "limit": 1},
+            {"min_mod": revision - 2, "limit": 1},
+            {"min_mod": revision - 3, "sort_target": 3, "sort_order": 2, "limit": 2},
+            {"revision": revision - 1, "max_mod": revision - 3, "count_only": 1},
+        ]:
             with self.subTest(**options):
                 self.same("Range", range_request(b"x/", b"x0", **options))
-        for key, end in [(b"x/1", b"x/1"), (b"x/3", b"x/1"), (b"\0", b"\0"), (b"x/3", b"\0"), (b"x/3", b"x/3\0"),
-                         (b"\xff", b"\0"), (b"x/1\0", b"x/3"), (b"x", None)]:
+        for key, end in [
+            (b"x/1", b"x/1"),
+            (b"x/3", b"x/1"),
+            (b"\0", b"\0"),
+            (b"x/3", b"\0"),
+            (b"x/3", b"x/3\0"),
+            (b"\xff", b"\0"),
+            (b"x/1\0", b"x/3"),
+            (b"x", None),
+        ]:
             with self.subTest(key=key, end=end):
                 self.same("Range", range_request(key, end))
 
     def test_keys_of_any_bytes(self):
-        for key in (b"\0", b"\0\0", b"\0\1", b"\0\xff", b"\xff", b"\xff\xff", b"a\0b", b"a\0", b"a", b"a\xff", "ü".encode()):
+        for key in (
+            b"\0",
+            b"\0\0",
+            b"\0\1",
+            b"\0\xff",
+            b"\xff",
+            b"\xff\xff",
+            b"a\0b",
+            b"a\0",
+            b"a",
+            b"a\xff",
+            "ü".encode(),
+        ):
             self.put(key, key * 3)
-        for key, end in [(b"\0", b"\0"), (b"\0", b"\1"), (b"\0\0", b"\0\xff"), (b"a", b"b"), (b"a\0", b"a\1"),
-                         (b"\xff", b"\xff\xff"), (b"\xff\xff", b"\0")]:
+        for key, end in [
+            (b"\0", b"\0"),
+            (b"\0", b"\1"),
+            (b"\0\0", b"\0\xff"),
+            (b"a", b"b"),
+            (b"a\0", b"a\1"),
+            (b"\xff", b"\xff\xff"),
+            (b"\xff\xff", b"\0"),
+        ]:
             self.same("Range", range_request(key, end))
         self.same("DeleteRange", delete_request(b"\0", b"a\0", prev_kv=1))
         self.same("Range", range_request(b"\0", b"\0"))
@@ -303,21 +407,30 @@ class WithoutQuorum(unittest.TestCase):
 
     def test_deadlines(self):
         with http2.Connection(self.member.client_port) as connection:
-            for method, message in [("Put", put_request(b"a", b"v")), ("DeleteRange", delete_request(b"a")),
-                                    ("Range", range_request(b"a")), ("Txn", txn_request([], [op_put(b"a", b"v")])),
-                                    ("Txn", txn_request([], [op_range(b"a")])), ("Compact", compaction_request(1))]:
+            for method, message in [
+                ("Put", put_request(b"a", b"v")),
+                ("DeleteRange", delete_request(b"a")),
+                ("Range", range_request(b"a")),
+                ("Txn", txn_request([], [op_put(b"a", b"v")])),
+                ("Txn", txn_request([], [op_range(b"a")])),
+                ("Compact", compaction_request(1)),
+            ]:
                 begin = time.monotonic()
                 reply = connection.call(KV + method, message, headers=[("grpc-timeout", "300m")])
                 passed = time.monotonic() - begin
                 with self.subTest(method):
-                    self.assertIn((reply.status, reply.text), [
-                        (DEADLINE, "context deadline exceeded"), (UNAVAILABLE, "etcdserver: no leader")])
+                    self.assertIn(
+                        (reply.status, reply.text),
+                        [(DEADLINE, "context deadline exceeded"), (UNAVAILABLE, "etcdserver: no leader")],
+                    )
                     self.assertLess(passed, 1.5)
 
     def test_serializable_reads_go_on(self):
         with http2.Connection(self.member.client_port) as connection:
-            for method, message in [("Range", range_request(b"a", serializable=1)),
-                                    ("Txn", txn_request([], [op_range(b"a", serializable=1)]))]:
+            for method, message in [
+                ("Range", range_request(b"a", serializable=1)),
+                ("Txn", txn_request([], [op_range(b"a", serializable=1)])),
+            ]:
                 self.assertEqual(connection.call(KV + method, message).status, OK)
 
     def test_health_says_so(self):
@@ -381,8 +494,12 @@ class Protocol(Pair):
 
     def test_unknown_methods(self):
         self.expect((UNIMPLEMENTED, "unknown method Nothing for service etcdserverpb.KV"), "Nothing", b"")
-        for path, text in [("/no.Service/Method", "unknown service no.Service"),
-                           ("/etcdserverpb.KV", None), ("/noslash", 'malformed method name: "/noslash"'), ("//", None)]:
+        for path, text in [
+            ("/no.Service/Method", "unknown service no.Service"),
+            ("/etcdserverpb.KV", None),
+            ("/noslash", 'malformed method name: "/noslash"'),
+            ("//", None),
+        ]:
             reply = self.connections[0].call(path, b"")
             with self.subTest(path):
                 self.assertEqual(reply.status, UNIMPLEMENTED, reply)
@@ -390,8 +507,17 @@ class Protocol(Pair):
                     self.assertEqual(reply.text, text)
 
     def test_messages_that_are_no_protobuf(self):
-        for message in (b"\xff", b"\x0a\xff", b"\x0a\x05abc", b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\x0b",
-                        b"\x07", b"\x00", b"\x0a\x80\x80\x80\x80\x08a", b"\x18" + b"\xff" * 12):
+        for message in (
+            b"\xff",
+            b"\x0a\xff",
+            b"\x0a\x05abc",
+            b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+            b"\x0b",
+            b"\x07",
+            b"\x00",
+            b"\x0a\x80\x80\x80\x80\x08a",
+            b"\x18" + b"\xff" * 12,
+        ):
             for method in ("Range", "Put", "DeleteRange", "Txn", "Compact"):
                 with self.subTest(method, message=message):
                     ours, theirs = self.ask(method, message)
@@ -401,11 +527,19 @@ class Protocol(Pair):
                         self.assertIn("error unmarshalling request", ours.text)
 
     def test_fields_that_are_not_known_are_passed_over(self):
-        unknown = protobuf.field(1000, b"x") + protobuf.field(1001, 5) + protobuf.varint(1002 << 3 | 5) + b"abcd" \
-            + protobuf.varint(1003 << 3 | 1) + b"abcdefgh"
+        unknown = (
+            protobuf.field(1000, b"x")
+            + protobuf.field(1001, 5)
+            + protobuf.varint(1002 << 3 | 5)
+            + b"abcd"
+            + protobuf.varint(1003 << 3 | 1)
+            + b"abcdefgh"
+        )
         self.same("Put", unknown + put_request(b"u", b"v") + unknown)
         self.same("Range", unknown + range_request(b"u") + unknown)
-        self.same("Txn", txn_request([unknown + compare(b"u", "version", EQUAL, 1)], [unknown + op_range(b"u")]) + unknown)
+        self.same(
+            "Txn", txn_request([unknown + compare(b"u", "version", EQUAL, 1)], [unknown + op_range(b"u")]) + unknown
+        )
 
     def test_the_last_of_a_repeated_field_counts(self):
         self.same("Put", put_request(b"first", b"1") + put_request(b"last", b"2"))
@@ -429,15 +563,23 @@ class Protocol(Pair):
         self.assertEqual(found.status, OK)
         # An encoding may be named and not be used.
         self.assertEqual(self.connections[0].call(KV + "Put", message, headers=headers).status, OK)
-        for payload in (b"", b"\x1f\x8b", gzip.compress(message)[:-9], gzip.compress(message)[:-4] + b"\0\0\0\0",
-                        b"no gzip at all" * 10, gzip.compress(message) + b"more"):
+        for payload in (
+            b"",
+            b"\x1f\x8b",
+            gzip.compress(message)[:-9],
+            gzip.compress(message)[:-4] + b"\0\0\0\0",
+            b"no gzip at all" * 10,
+            gzip.compress(message) + b"more",
+        ):
             reply = self.connections[0].call(KV + "Put", payload, headers=headers, compressed=True)
             self.assertNotEqual(reply.status, OK, f"{payload[:20]}: {reply}")
             self.assertIsNotNone(reply.status, f"{payload[:20]}: {reply}")
 
     def test_encodings_that_are_not_known(self):
         for headers in ([("grpc-encoding", "snappy")], []):
-            replies = [connection.call(KV + "Put", b"xx", headers=headers, compressed=True) for connection in self.connections]
+            replies = [
+                connection.call(KV + "Put", b"xx", headers=headers, compressed=True) for connection in self.connections
+            ]
             self.assertEqual(replies[0].status, replies[1].status, replies)
 
     def test_deadlines(self):
@@ -459,9 +601,15 @@ class Protocol(Pair):
 
     def test_calls_that_are_no_single_message(self):
         put = http2.grpc_frame(put_request(b"n", b"v"))
-        for name, payload in [("none", b""), ("two", put + put), ("cut in the prefix", put[:3]), ("cut", put[:-1]),
-                              ("lies", http2.grpc_frame(b"abc", length=1 << 30)), ("flag", b"\x07" + put[1:]),
-                              ("huge", struct.pack(">BI", 0, 0xFFFFFFFF))]:
+        for name, payload in [
+            ("none", b""),
+            ("two", put + put),
+            ("cut in the prefix", put[:3]),
+            ("cut", put[:-1]),
+            ("lies", http2.grpc_frame(b"abc", length=1 << 30)),
+            ("flag", b"\x07" + put[1:]),
+            ("huge", struct.pack(">BI", 0, 0xFFFFFFFF)),
+        ]:
             statuses = []
             for connection in self.connections:
                 stream = connection.open(KV + "Put")
@@ -480,28 +628,48 @@ class Protocol(Pair):
             for connection in self.connections:
                 stream, connection.next_stream = connection.next_stream, connection.next_stream + 2
                 connection.replies[stream] = http2.Reply()
-                fields = [(":method", "POST"), (":scheme", "http"), (":path", KV + "Put"), (":authority", "t"),
-                          ("content-type", kind)]
-                connection.write(http2.frame(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, stream,
-                                             http2.encode_headers(fields)))
+                fields = [
+                    (":method", "POST"),
+                    (":scheme", "http"),
+                    (":path", KV + "Put"),
+                    (":authority", "t"),
+                    ("content-type", kind),
+                ]
+                connection.write(
+                    http2.frame(
+                        http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, stream, http2.encode_headers(fields)
+                    )
+                )
                 replies.append(connection.wait(stream, 5))
             with self.subTest(kind):
                 self.assertNotEqual(replies[0].headers.get(":status"), "200", replies)
 
-    # nghttp2 resets a stream whose :authority has a character that RFC 3986 does not allow there (PROTOCOL_ERROR), unless
-    # it is told to leave checks of messages to us (nghttp2_option_set_no_http_messaging).
+    # nghttp2 resets a stream whose :authority has a character that RFC 3986 does not allow there (PROTOCOL_ERROR),
+    # unless it is told to leave checks of messages to us (nghttp2_option_set_no_http_messaging).
     @unittest.expectedFailure
     def test_an_authority_of_any_form(self):
-        """etcd's clients of 3.4 send a whole URL when they talk to one endpoint, those of 3.5.0 their resolver's target."""
-        for authority in ("127.0.0.1:2379", "[::1]:2379", "http://127.0.0.1:2379", "#initially=[127.0.0.1:2379]",
-                          "#initially=[http://127.0.0.1:2379;http://127.0.0.1:2380]", "unix:/var/run/etcd"):
+        """etcd's clients of 3.4 send a whole URL when they talk to one endpoint, those of 3.5.0 a resolver's target."""
+        for authority in (
+            "127.0.0.1:2379",
+            "[::1]:2379",
+            "http://127.0.0.1:2379",
+            "#initially=[127.0.0.1:2379]",
+            "#initially=[http://127.0.0.1:2379;http://127.0.0.1:2380]",
+            "unix:/var/run/etcd",
+        ):
             replies = []
             for connection in self.connections:
                 stream, connection.next_stream = connection.next_stream, connection.next_stream + 2
                 connection.replies[stream] = http2.Reply()
                 connection.stream_windows[stream] = connection.peer_initial_window
-                fields = [(":method", "POST"), (":scheme", "http"), (":path", KV + "Range"), (":authority", authority),
-                          ("content-type", "application/grpc"), ("te", "trailers")]
+                fields = [
+                    (":method", "POST"),
+                    (":scheme", "http"),
+                    (":path", KV + "Range"),
+                    (":authority", authority),
+                    ("content-type", "application/grpc"),
+                    ("te", "trailers"),
+                ]
                 connection.write(http2.frame(http2.HEADERS, http2.END_HEADERS, stream, http2.encode_headers(fields)))
                 connection.send(stream, http2.grpc_frame(range_request(b"k")), end=True)
                 replies.append(connection.wait(stream, 5))
@@ -561,81 +729,6 @@ class Protocol(Pair):
         self.assertEqual(status, 200)
         self.assertIn("etcdserver", body)
         self.assertEqual(self.martlet.http("/nothing")[0], 404)
-
-
-sys.path.insert(0, str(ROOT / ".tools/python"))
-try:
-    import grpc
-except ImportError:
-    grpc = None
-
-
-@unittest.skipUnless(grpc, "grpcio is not in .tools/python: pip could not fetch it")
-class GoogleClient(unittest.TestCase):
-    """Google's gRPC client in C, which is strict where Go's is lenient."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.member = Member(MARTLET, "google", scratch("google")).start()
-        cls.channel = grpc.insecure_channel(
-            cls.member.endpoint, options=[("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)])
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.channel.close()
-        cls.member.kill()
-
-    def call(self, method, message, **options):
-        options.setdefault("timeout", 10)
-        return self.channel.unary_unary(KV + method)(message, **options)
-
-    def test_put_and_get(self):
-        self.call("Put", put_request(b"g", b"v"))
-        answer = protobuf.parse(self.call("Range", range_request(b"g")))
-        self.assertEqual(protobuf.get(protobuf.parse(answer[2][0]), 5), b"v")
-
-    def test_compression(self):
-        for compression in (grpc.Compression.Gzip, grpc.Compression.NoCompression):
-            self.call("Put", put_request(b"z", b"v" * 100_000), compression=compression)
-        answer = protobuf.parse(self.call("Range", range_request(b"z"), compression=grpc.Compression.Gzip))
-        self.assertEqual(len(protobuf.get(protobuf.parse(answer[2][0]), 5)), 100_000)
-
-    def test_errors(self):
-        for method, message, code, text in [
-            ("Put", b"", grpc.StatusCode.INVALID_ARGUMENT, NO_KEY[1]),
-            ("Range", range_request(b"g", revision=1 << 40), grpc.StatusCode.OUT_OF_RANGE, FUTURE[1]),
-            ("Put", put_request(b"g", b"v" * 3_000_000), grpc.StatusCode.RESOURCE_EXHAUSTED, None),
-            ("Nothing", b"", grpc.StatusCode.UNIMPLEMENTED, None),
-        ]:
-            with self.assertRaises(grpc.RpcError) as caught:
-                self.call(method, message)
-            self.assertEqual(caught.exception.code(), code)
-            if text:
-                self.assertEqual(caught.exception.details(), text)
-
-    def test_many_at_once(self):
-        put = self.channel.unary_unary(KV + "Put")
-        calls = [put.future(put_request(f"at once/{number}", b"v" * 256), timeout=20) for number in range(2000)]
-        revisions = {protobuf.get(protobuf.parse(protobuf.parse(call.result())[1][0]), 3) for call in calls}
-        self.assertEqual(len(revisions), 2000)
-
-    def test_cancellation(self):
-        put = self.channel.unary_unary(KV + "Put")
-        for number in range(200):
-            put.future(put_request(b"cancelled", str(number))).cancel()
-        self.call("Put", put_request(b"after", b"v"))
-
-    def test_a_large_answer(self):
-        for number in range(20):
-            self.call("Put", put_request(f"large/{number}", b"x" * 1_000_000))
-        answer = protobuf.parse(self.call("Range", range_request(b"large/", b"large0")))
-        self.assertEqual(len(answer[2]), 20)
-
-    def test_health(self):
-        answer = self.channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=10)
-        self.assertEqual(protobuf.parse(answer), {1: [1]})
-
-
 
 
 if __name__ == "__main__":

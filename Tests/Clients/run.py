@@ -1,10 +1,12 @@
-"""Runs the client tests and says at the end how many passed. `python3 run.py [-v] [NAME ...]`: a module, class or test."""
+"""Runs the client tests and says at the end how many passed.
+
+`python3 run.py [-v] [NAME ...]`, where a name is a module, a class or a test."""
 
 import sys
 import time
 import unittest
 
-MODULES = ["etcdctl_parity", "grpc_raw", "bad_input", "bad_directories"]
+MODULES = ["etcdctl_parity", "grpc_raw", "grpc_google", "bad_input", "bad_peers", "bad_directories"]
 
 
 class Result(unittest.TextTestResult):
@@ -43,8 +45,9 @@ def main():
     arguments = [argument for argument in sys.argv[1:] if argument != "-v"]
     suite = unittest.defaultTestLoader.loadTestsFromNames(arguments or MODULES)
     begin = time.monotonic()
-    result = unittest.TextTestRunner(
-        stream=sys.stdout, verbosity=2 if "-v" in sys.argv else 1, resultclass=Result).run(suite)
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2 if "-v" in sys.argv else 1, resultclass=Result).run(
+        suite
+    )
     for test, reason in result.skipped:
         print(f"skipped: {test.id()}: {reason}")
     for test, _ in result.expectedFailures:

@@ -63,7 +63,11 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
                 let batch = proposals
                 proposals = []
                 proposals.reserveCapacity(batch.count)
-                node.propose(batch)
+                if batch.count == 1, waitingResults.count == 1, waitingReads.count == 0 {
+                    node.proposeAlone(batch[0])
+                } else {
+                    node.propose(batch)
+                }
             }
             if !readers.isEmpty {
                 let token = waitingReads.insert(readers)
@@ -117,6 +121,8 @@ struct Slots<Value> {
     }
     private var slots: [Slot] = []
     private var free: [UInt32] = []
+
+    var count: Int { slots.count - free.count }
 
     mutating func insert(_ value: Value) -> UInt64 {
         let place: UInt32

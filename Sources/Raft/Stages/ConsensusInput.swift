@@ -11,6 +11,15 @@ package struct CommandProposal<Machine: StateMachine>: Sendable {
         self.payload = payload
         self.ticket = ticket
     }
+
+    /// Surely small work (``StateMachine/isQuick(_:)``).
+    var isQuick: Bool {
+        payload.count <= 16 << 10
+            && payload.withUnsafeBytes {
+                $0.count > ProposalID.encodedBytes
+                    && Machine.isQuick(UnsafeRawBufferPointer(rebasing: $0[ProposalID.encodedBytes...]))
+            }
+    }
 }
 
 /// What the consensus stage is told.

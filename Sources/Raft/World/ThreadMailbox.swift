@@ -10,6 +10,9 @@ final class ThreadMailbox<Input: Sendable>: Mailbox, @unchecked Sendable {
     private var pending: [Input] = []
     private var isAsleep = false
     private var isClosed = false
+    /// The thread that works the stage's inputs off just now; it looks again before it rests, so its own posts wake
+    /// nobody.
+    private var runner: pthread_t?
     private var runIfAtRest: (@Sendable () -> Bool)?
 
     init(name: String) {
@@ -34,8 +37,8 @@ final class ThreadMailbox<Input: Sendable>: Mailbox, @unchecked Sendable {
     func post(_ input: Input) {
         pthread_mutex_lock(lock)
         pending.append(input)
-        let mustWake = isAsleep
-        isAsleep = false
+        let mustWake = isAsleep && runner != pthread_self()
+        if mustWake { isAsleep = false }
         pthread_mutex_unlock(lock)
         if mustWake { pthread_cond_signal(arrived) }
     }
@@ -44,8 +47,8 @@ final class ThreadMailbox<Input: Sendable>: Mailbox, @unchecked Sendable {
         guard !inputs.isEmpty else { return }
         pthread_mutex_lock(lock)
         pending.append(contentsOf: inputs)
-        let mustWake = isAsleep
-        isAsleep = false
+        let mustWake = isAsleep && runner != pthread_self()
+        if mustWake { isAsleep = false }
         pthread_mutex_unlock(lock)
         if mustWake { pthread_cond_signal(arrived) }
     }
@@ -99,12 +102,22 @@ final class ThreadMailbox<Input: Sendable>: Mailbox, @unchecked Sendable {
         return !isClosed
     }
 
-    /// Takes everything that is there; nothing once the mailbox is closed.
+    /// Takes everything that is there; nothing once the mailbox is closed. The caller works it off, and says
+    /// ``rest()`` then.
     func take(into inputs: inout [Input]) {
         pthread_mutex_lock(lock)
+        runner = pthread_self()
         defer { pthread_mutex_unlock(lock) }
         swap(&pending, &inputs)
         if isClosed { inputs.removeAll() }
+    }
+
+    /// The inputs that were taken have been worked off. True if others have come meanwhile.
+    func rest() -> Bool {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        runner = nil
+        return !pending.isEmpty && !isClosed
     }
 
     /// Ends the stage that drains this; what is posted from now on is kept by nobody.

@@ -65,7 +65,7 @@ private final class ThreadBody<S: Stage>: @unchecked Sendable {
             pthread_mutex_unlock(lock)
             guard mailbox.wait(until: wakeAt) else { return }
             pthread_mutex_lock(lock)
-            work()
+            _ = work()
             pthread_mutex_unlock(lock)
         }
     }
@@ -73,15 +73,17 @@ private final class ThreadBody<S: Stage>: @unchecked Sendable {
     /// On the caller's thread, if nobody is at it.
     func runIfAtRest() -> Bool {
         guard pthread_mutex_trylock(lock) == 0 else { return false }
-        work()
+        while work() {}
         pthread_mutex_unlock(lock)
         return true
     }
 
-    private func work() {
+    /// True if more has come meanwhile.
+    private func work() -> Bool {
         mailbox.take(into: &inputs)
         stage.process(&inputs, now: monotonicNanoseconds())
         inputs.removeAll(keepingCapacity: true)
+        return mailbox.rest()
     }
 }
 

@@ -16,6 +16,7 @@ class Step:
     def resolved(self, revision):
         def number(match):
             return str(revision + int(match.group(1) or 0))
+
         fill = lambda text: re.sub(r"\{r([+-]\d+)?\}", number, text)
         return [fill(argument) for argument in self.arguments], fill(self.stdin)
 
@@ -42,7 +43,7 @@ def puts():
     yield Step("put", "c", "")
     yield Step("put", "key with spaces", "value with spaces")
     yield Step("put", "k/ä", "ümläut \u65e5")
-    yield Step("put", "quote\"d", "q\"v'")
+    yield Step("put", 'quote"d', "q\"v'")
     yield Step("put", "--", "-dash", "-value")
     for name in FORMATS:
         yield Step("put", "a", f"in {name}", "--prev-kv", "-w", name)
@@ -67,25 +68,64 @@ def fill():
     """Six keys whose revisions, versions and values are in different orders. Not more: Go's sort leaves ties in their
     order only up to six elements, so that etcd's order of equals is nobody's promise."""
     yield Step("del", "s/", "--prefix")
-    for name, value in [("c", "1"), ("a", "3"), ("b", "2"), ("a", "30"), ("e", "0"), ("b", "20"), ("a", "5"),
-                        ("e", "9"), ("f/x", "x"), ("f/x", "y"), ("f", "plain")]:
+    for name, value in [
+        ("c", "1"),
+        ("a", "3"),
+        ("b", "2"),
+        ("a", "30"),
+        ("e", "0"),
+        ("b", "20"),
+        ("a", "5"),
+        ("e", "9"),
+        ("f/x", "x"),
+        ("f/x", "y"),
+        ("f", "plain"),
+    ]:
         yield Step("put", f"s/{name}", value)
 
 
 def gets():
     yield from fill()
-    for arguments in [["s/a"], ["s/none"], ["s/", "--prefix"], ["s/b", "s/e"], ["s/e", "s/b"], ["s/d", "--from-key"],
-                      ["s/", "--prefix", "--limit=2"], ["s/", "--prefix", "--keys-only"]]:
+    for arguments in [
+        ["s/a"],
+        ["s/none"],
+        ["s/", "--prefix"],
+        ["s/b", "s/e"],
+        ["s/e", "s/b"],
+        ["s/d", "--from-key"],
+        ["s/", "--prefix", "--limit=2"],
+        ["s/", "--prefix", "--keys-only"],
+    ]:
         yield from in_every_format("get", *arguments)
-    for arguments in [["", "--prefix"], ["", "--from-key"], ["\x01", "--from-key"], ["s/", "s0"], ["s/", "--prefix", "--limit=1"],
-                      ["s/", "--prefix", "--limit=8"], ["s/", "--prefix", "--limit=100"], ["s/", "--prefix", "--limit=-1"],
-                      ["s/a", "--print-value-only"], ["s/", "--prefix", "--print-value-only"],
-                      ["s/f", "--prefix"], ["s/f", "--prefix", "--keys-only", "--limit=2"],
-                      ["s/a", "--hex"], ["s/", "--prefix", "--hex"], ["s/a", "--hex", "-w", "json"],
-                      ["s/", "--prefix", "--print-value-only", "--keys-only"],
-                      ["s/a", "-w", "table"], ["", ""], [], [""], ["s/", "--prefix", "--from-key"], ["a", "b", "c"],
-                      ["s/a", "s/b", "--prefix"], ["s/a", "-w", "fields", "--print-value-only"],
-                      ["s/a", "--order=SIDEWAYS"], ["s/a", "--sort-by=COLOUR"], ["s/a", "--consistency=x"]]:
+    for arguments in [
+        ["", "--prefix"],
+        ["", "--from-key"],
+        ["\x01", "--from-key"],
+        ["s/", "s0"],
+        ["s/", "--prefix", "--limit=1"],
+        ["s/", "--prefix", "--limit=8"],
+        ["s/", "--prefix", "--limit=100"],
+        ["s/", "--prefix", "--limit=-1"],
+        ["s/a", "--print-value-only"],
+        ["s/", "--prefix", "--print-value-only"],
+        ["s/f", "--prefix"],
+        ["s/f", "--prefix", "--keys-only", "--limit=2"],
+        ["s/a", "--hex"],
+        ["s/", "--prefix", "--hex"],
+        ["s/a", "--hex", "-w", "json"],
+        ["s/", "--prefix", "--print-value-only", "--keys-only"],
+        ["s/a", "-w", "table"],
+        ["", ""],
+        [],
+        [""],
+        ["s/", "--prefix", "--from-key"],
+        ["a", "b", "c"],
+        ["s/a", "s/b", "--prefix"],
+        ["s/a", "-w", "fields", "--print-value-only"],
+        ["s/a", "--order=SIDEWAYS"],
+        ["s/a", "--sort-by=COLOUR"],
+        ["s/a", "--consistency=x"],
+    ]:
         yield Step("get", *arguments)
     for consistency in ("s", "l"):
         yield Step("get", "s/", "--prefix", f"--consistency={consistency}", "-w", "json")
@@ -97,8 +137,13 @@ def gets():
     yield Step("get", "s/", "--prefix", "--order=DESCEND", "--limit=2")
     yield Step("get", "s/", "--prefix", "--order=DESCEND", "--keys-only")
     yield Step("get", "s/", "--prefix", "--count-only", only="3.5")
-    for arguments in [["-w", "json"], ["-w", "fields"], ["--limit=2", "-w", "json"], ["--rev={r+3}", "-w", "json"],
-                      ["--sort-by=MODIFY", "--order=DESCEND", "--limit=1", "-w", "json"]]:
+    for arguments in [
+        ["-w", "json"],
+        ["-w", "fields"],
+        ["--limit=2", "-w", "json"],
+        ["--rev={r+3}", "-w", "json"],
+        ["--sort-by=MODIFY", "--order=DESCEND", "--limit=1", "-w", "json"],
+    ]:
         yield Step("get", "s/", "--prefix", "--count-only", *arguments, only="3.5")
     for revision in ("{r+2}", "{r+3}", "{r+5}", "{r+12}", "{r+13}", "{r+14}", "{r+1000}", "1000000000000", "-1"):
         yield Step("get", "s/", "--prefix", f"--rev={revision}", "-w", "json")
@@ -137,20 +182,52 @@ def transactions():
     # No comparison of leases: etcdctl panics when it is given one. `grpc_raw` compares them.
     yield from fill()
     for compares in [
-        ['value("s/a") = "5"'], ['value("s/a") != "5"'], ['value("s/a") > "4"'], ['value("s/a") < "6"'],
-        ['version("s/a") = "3"'], ['version("s/a") > "3"'], ['version("s/a") < "4"'], ['version("s/a") != "3"'],
-        ['create("s/c") = "{r+2}"'], ['create("s/c") > "{r}"'], ['create("s/c") < "{r}"'], ['create("s/c") != "1"'],
-        ['mod("s/a") = "{r+8}"'], ['mod("s/a") > "0"'], ['mod("s/a") < "1"'], ['mod("s/a") != "0"'],
-        ['value("s/none") = ""'], ['value("s/none") != ""'], ['value("s/none") > ""'], ['value("s/none") < "z"'],
-        ['version("s/none") = "0"'], ['version("s/none") > "0"'], ['version("s/none") < "1"'],
-        ['create("s/none") = "0"'], ['create("s/none") != "0"'], ['mod("s/none") = "0"'], ['mod("s/none") > "0"'],
-        ['value("s/a") = "5"', 'version("s/b") = "2"'], ['value("s/a") = "5"', 'version("s/b") = "1"'], [],
+        ['value("s/a") = "5"'],
+        ['value("s/a") != "5"'],
+        ['value("s/a") > "4"'],
+        ['value("s/a") < "6"'],
+        ['version("s/a") = "3"'],
+        ['version("s/a") > "3"'],
+        ['version("s/a") < "4"'],
+        ['version("s/a") != "3"'],
+        ['create("s/c") = "{r+2}"'],
+        ['create("s/c") > "{r}"'],
+        ['create("s/c") < "{r}"'],
+        ['create("s/c") != "1"'],
+        ['mod("s/a") = "{r+8}"'],
+        ['mod("s/a") > "0"'],
+        ['mod("s/a") < "1"'],
+        ['mod("s/a") != "0"'],
+        ['value("s/none") = ""'],
+        ['value("s/none") != ""'],
+        ['value("s/none") > ""'],
+        ['value("s/none") < "z"'],
+        ['version("s/none") = "0"'],
+        ['version("s/none") > "0"'],
+        ['version("s/none") < "1"'],
+        ['create("s/none") = "0"'],
+        ['create("s/none") != "0"'],
+        ['mod("s/none") = "0"'],
+        ['mod("s/none") > "0"'],
+        ['value("s/a") = "5"', 'version("s/b") = "2"'],
+        ['value("s/a") = "5"', 'version("s/b") = "1"'],
+        [],
     ]:
         yield txn(compares, ["get s/b"], ["get s/c"])
-    script = (['value("s/a") = "5"'],
-              ["put s/new 1", "get s/new", 'put s/b "two words"', "get s/ --prefix", "del s/c --prev-kv", "get s/c",
-               "get s/ --prefix --limit=1 --keys-only", "del s/f --prefix"],
-              ["put s/other 1", "get s/other", "del s/a"])
+    script = (
+        ['value("s/a") = "5"'],
+        [
+            "put s/new 1",
+            "get s/new",
+            'put s/b "two words"',
+            "get s/ --prefix",
+            "del s/c --prev-kv",
+            "get s/c",
+            "get s/ --prefix --limit=1 --keys-only",
+            "del s/f --prefix",
+        ],
+        ["put s/other 1", "get s/other", "del s/a"],
+    )
     for name in FORMATS:
         yield txn(*script, "-w", name)
         yield txn(*script, "-w", name)
@@ -159,8 +236,7 @@ def transactions():
     for name in FORMATS:
         yield txn([], [], [], "-w", name)
         yield txn(['mod("s/a") = "1"'], ["put x y"], [], "-w", name)
-        yield txn([], ["get s/a", "get s/none", "get s/b"], [],
-                  "-w", name)
+        yield txn([], ["get s/a", "get s/none", "get s/b"], [], "-w", name)
         yield txn([], ["del s/none", "del s/none"], [], "-w", name)
     yield txn([], ["put d 1", "put d 2"])
     yield txn([], ["put d 1", "del d"])
@@ -230,5 +306,11 @@ def maintenance():
     yield Step("version")
 
 
-SCRIPTS = {"put": puts, "get": gets, "del": deletes, "txn": transactions, "compaction": compactions,
-           "maintenance": maintenance}
+SCRIPTS = {
+    "put": puts,
+    "get": gets,
+    "del": deletes,
+    "txn": transactions,
+    "compaction": compactions,
+    "maintenance": maintenance,
+}

@@ -1,4 +1,4 @@
-"""A small HTTP/2 client that speaks gRPC without TLS (RFC 9113, RFC 7541), so that tests can send what no library sends.
+"""A small HTTP/2 client that speaks gRPC without TLS (RFC 9113, RFC 7541), so that tests can send what none else sends.
 
 It also sends what is wrong: frames and whole inputs can be written as bytes.
 """
@@ -191,7 +191,7 @@ class _HeaderDecoder:
     def _text(self):
         huffman = self.block[self.at] & 0x80
         length = self._number(7)
-        raw = self.block[self.at:self.at + length]
+        raw = self.block[self.at : self.at + length]
         self.at += length
         return (_unhuffman(raw) if huffman else raw).decode("latin-1")
 
@@ -224,17 +224,20 @@ class Reply:
         found, at = [], 0
         while at + 5 <= len(self.data):
             length = struct.unpack_from(">I", self.data, at + 1)[0]
-            found.append(bytes(self.data[at + 5:at + 5 + length]))
+            found.append(bytes(self.data[at + 5 : at + 5 + length]))
             at += 5 + length
         return found
 
     def __repr__(self):
-        return (f"(http {self.headers.get(':status')}, grpc {self.status} {self.text!r}, {len(self.data)} bytes, "
-                f"reset {self.reset}, closed {self.closed})")
+        return (
+            f"(http {self.headers.get(':status')}, grpc {self.status} {self.text!r}, {len(self.data)} bytes, "
+            f"reset {self.reset}, closed {self.closed})"
+        )
 
 
 def _percent_decoded(text):
     from urllib.parse import unquote
+
     return unquote(text)
 
 
@@ -256,8 +259,11 @@ class Connection:
         self.pongs = []
         if handshake:
             settings = struct.pack(">HI", 4, (1 << 31) - 1)
-            self.write(PREFACE + frame(SETTINGS, payload=settings)
-                       + frame(WINDOW_UPDATE, payload=struct.pack(">I", (1 << 31) - 65536)))
+            self.write(
+                PREFACE
+                + frame(SETTINGS, payload=settings)
+                + frame(WINDOW_UPDATE, payload=struct.pack(">I", (1 << 31) - 65536))
+            )
 
     def __enter__(self):
         return self
@@ -276,8 +282,15 @@ class Connection:
 
     def open(self, path, headers=(), end=False):
         stream, self.next_stream = self.next_stream, self.next_stream + 2
-        fields = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "test"),
-                  ("content-type", "application/grpc"), ("te", "trailers"), *headers]
+        fields = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", path),
+            (":authority", "test"),
+            ("content-type", "application/grpc"),
+            ("te", "trailers"),
+            *headers,
+        ]
         self.replies[stream] = Reply()
         self.stream_windows[stream] = self.peer_initial_window
         self.write(frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, encode_headers(fields)))
@@ -288,7 +301,7 @@ class Connection:
         at = 0
         while True:
             room = min(self.peer_window, self.stream_windows[stream], 16384)
-            part = data[at:at + max(room, 0)]
+            part = data[at : at + max(room, 0)]
             is_last = at + len(part) == len(data)
             if part or is_last:
                 self.peer_window -= len(part)
@@ -327,8 +340,8 @@ class Connection:
             self.buffer += more
         length = int.from_bytes(self.buffer[:3], "big")
         kind, flags, stream = struct.unpack_from(">BBI", self.buffer, 3)
-        payload = bytes(self.buffer[9:9 + length])
-        del self.buffer[:9 + length]
+        payload = bytes(self.buffer[9 : 9 + length])
+        del self.buffer[: 9 + length]
         self._take(kind, flags, stream & 0x7FFFFFFF, payload)
         return kind, flags, stream, payload
 

@@ -100,8 +100,8 @@ class Member:
     def start(self, wait=True, **replacing):
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            self.command(**replacing), stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            env=environment())
+            self.command(**replacing), stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment()
+        )
         log.close()
         _running.append(self.process)
         if wait:
@@ -211,8 +211,11 @@ class Cluster:
 
 def environment():
     """Ours, without what would change how etcd, etcdctl or martlet behave."""
-    clean = {key: value for key, value in os.environ.items()
-             if not key.startswith(("ETCD", "MARTLET_")) and not key.lower().endswith("_proxy")}
+    clean = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("ETCD", "MARTLET_")) and not key.lower().endswith("_proxy")
+    }
     clean["ETCDCTL_API"] = "3"
     clean["GOMAXPROCS"] = "1"  # etcdctl runs for milliseconds: most of that would be the start of its threads
     return clean
@@ -221,7 +224,8 @@ def environment():
 def run_to_end(command, seconds=15, decode=True, **options):
     """Runs a program that is expected to end by itself; returns (code, stdout, stderr)."""
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, timeout=seconds, env=environment(), **options)
+        [str(part) for part in command], capture_output=True, timeout=seconds, env=environment(), **options
+    )
     if not decode:
         return done.returncode, done.stdout, done.stderr
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")

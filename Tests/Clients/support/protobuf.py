@@ -56,10 +56,10 @@ def parse(data):
             length, at = _read_varint(data, at)
             if at + length > len(data):
                 raise Malformed("a length beyond the end")
-            value, at = data[at:at + length], at + length
+            value, at = data[at : at + length], at + length
         elif kind in (1, 5):
             length = 8 if kind == 1 else 4
-            value, at = data[at:at + length], at + length
+            value, at = data[at : at + length], at + length
         else:
             raise Malformed(f"wire type {kind}")
         fields.setdefault(number, []).append(value)
@@ -74,8 +74,19 @@ def get(fields, number, default=0):
 
 
 def range_request(key, end=None, **options):
-    numbers = {"limit": 3, "revision": 4, "sort_order": 5, "sort_target": 6, "serializable": 7, "keys_only": 8,
-               "count_only": 9, "min_mod": 10, "max_mod": 11, "min_create": 12, "max_create": 13}
+    numbers = {
+        "limit": 3,
+        "revision": 4,
+        "sort_order": 5,
+        "sort_target": 6,
+        "serializable": 7,
+        "keys_only": 8,
+        "count_only": 9,
+        "min_mod": 10,
+        "max_mod": 11,
+        "min_create": 12,
+        "max_create": 13,
+    }
     return message({1: key, 2: end, **{numbers[name]: value for name, value in options.items()}})
 
 
