@@ -26,6 +26,11 @@ package protocol StateMachine: AnyObject, SendableMetatype {
     /// - Parameter isAwaited: whether this node's own client waits for the result; otherwise it may lack what only an
     ///   answer would hold.
     func apply(_ command: UnsafeRawBufferPointer, at place: AppliedPlace, isAwaited: Bool) throws -> Result
+    /// Whether these bytes are a command that can be applied. Asked of what other members forward, before it gets into
+    /// the
+    /// log: what is in the log must be applied by everyone.
+    static func accepts(_ command: UnsafeRawBufferPointer) -> Bool
+
     /// Whether a command is surely small work, so that it may be done on the thread that also listens for heartbeats.
     static func isQuick(_ command: UnsafeRawBufferPointer) -> Bool
 

@@ -120,6 +120,20 @@ package final class KeyValueMachine: StateMachine {
         return .membersChanged(members)
     }
 
+    package static func accepts(_ command: UnsafeRawBufferPointer) -> Bool {
+        guard let first = command.first, let room = CommandRoom(rawValue: first) else { return false }
+        let body = UnsafeRawBufferPointer(rebasing: command[1...])
+        do {
+            switch room {
+            case .keyValue: _ = try CommandCodec.decode(body)
+            case .memberAttributes: _ = try Member(decoding: body)
+            }
+            return true
+        } catch {
+            return false
+        }
+    }
+
     package static func isQuick(_ command: UnsafeRawBufferPointer) -> Bool {
         command.count > 1 && command[0] == CommandRoom.keyValue.rawValue
             && CommandCodec.isPut(UnsafeRawBufferPointer(rebasing: command[1...]))

@@ -53,11 +53,11 @@ CALL = OPENING + headers_frame() + frame(DATA, END_STREAM, 1, grpc_frame(put_req
 
 class ClientPort(LiveMember):
     def test_random_bytes(self):
-        self.throw(self.random.randbytes(self.random.randrange(1, 200)) for _ in range(1500))
+        self.throw(self.random.randbytes(self.random.randrange(1, 200)) for _ in range(4000))
         self.throw(self.random.randbytes(100_000) for _ in range(30))
 
     def test_random_bytes_after_a_right_beginning(self):
-        self.throw((OPENING + self.random.randbytes(self.random.randrange(1, 300)) for _ in range(1500)), wait=0.005)
+        self.throw((OPENING + self.random.randbytes(self.random.randrange(1, 300)) for _ in range(4000)), wait=0.005)
         self.throw((OPENING + headers_frame() + self.random.randbytes(100) for _ in range(500)), wait=0.005)
 
     def test_a_call_cut_at_every_byte(self):
@@ -65,7 +65,7 @@ class ClientPort(LiveMember):
 
     def test_a_call_with_flipped_bits(self):
         def flipped():
-            for _ in range(2000):
+            for _ in range(4000):
                 data = bytearray(CALL)
                 for _ in range(self.random.randrange(1, 4)):
                     data[self.random.randrange(len(PREFACE), len(data))] ^= 1 << self.random.randrange(8)
@@ -90,7 +90,7 @@ class ClientPort(LiveMember):
 
     def test_random_frames(self):
         def frames():
-            for _ in range(2000):
+            for _ in range(4000):
                 data = OPENING
                 for _ in range(self.random.randrange(1, 8)):
                     kind = self.random.choice([*range(10), self.random.randrange(256)])

@@ -16,8 +16,8 @@ from support.protobuf import put_request, range_request
 class Strangers(LiveMember):
     def test_random_bytes(self):
         port = self.member.peer_port
-        self.throw((self.random.randbytes(self.random.randrange(1, 200)) for _ in range(1500)), port)
-        self.throw((b"MRTL" + self.random.randbytes(self.random.randrange(1, 200)) for _ in range(1500)), port)
+        self.throw((self.random.randbytes(self.random.randrange(1, 200)) for _ in range(4000)), port)
+        self.throw((b"MRTL" + self.random.randbytes(self.random.randrange(1, 200)) for _ in range(4000)), port)
         self.throw(
             [http2.PREFACE + http2.frame(http2.SETTINGS), b"GET / HTTP/1.1\r\n\r\n", b"", b"M", b"MRT", b"MRTX"] * 20,
             port,
@@ -52,7 +52,7 @@ class Strangers(LiveMember):
             whole = b"MRTL" + peer_frame(right)
             for length in range(len(whole)):
                 yield whole[:length]
-            for _ in range(1500):
+            for _ in range(4000):
                 data = bytearray(right)
                 data[self.random.randrange(len(data))] ^= 1 << self.random.randrange(8)
                 yield b"MRTL" + peer_frame(bytes(data)) + peer_frame(

@@ -143,7 +143,8 @@ def normal_endpoint(command, text):
         text = re.sub(r'("hash":|"Hash" : |port>, )\d+', r"\1<hash>", text)
     if command == "health":
         text = re.sub(r"(true|false), [0-9.]+[mµn]?s,", r"\1, <time>,", text)
-    return "\n".join(sorted(text.replace('},{"Endpoint"', '},\n{"Endpoint"').strip("[]\n ").splitlines()))
+    lines = text.replace('},{"Endpoint"', '},\n{"Endpoint"').strip("[]\n ").splitlines()
+    return "\n".join(sorted(line.rstrip(",") for line in lines))
 
 
 class EtcdctlParity(unittest.TestCase):

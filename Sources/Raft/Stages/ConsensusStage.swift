@@ -141,7 +141,7 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
         case .transferLeadership(let node): core.step(.transferLeadership(to: node), into: &effects)
         case .campaign: core.step(.campaign, into: &effects)
         case .received(let received):
-            for message in received { core.step(.received(message), into: &effects) }
+            for message in received where isAcceptable(message) { core.step(.received(message), into: &effects) }
         case .unreachable(let node): core.step(.unreachable(node), into: &effects)
         case .snapshotArrived(let message, let snapshot):
             guard case .installSnapshot(let description) = message.body else { return }
@@ -173,6 +173,22 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
             sendSnapshot(to: node, description, source)
         case .installed(let id): installed(id)
         }
+    }
+
+    /// A forwarded proposal that nobody could apply must not get into the log, whoever sends it.
+    private func isAcceptable(_ message: Message) -> Bool {
+        guard case .propose(let proposals) = message.body else { return true }
+        for proposal in proposals where proposal.kind == .command {
+            let isCommand = proposal.payload.withUnsafeBytes { payload in
+                payload.count > ProposalID.encodedBytes
+                    && Machine.accepts(UnsafeRawBufferPointer(rebasing: payload[ProposalID.encodedBytes...]))
+            }
+            guard isCommand else {
+                outlets.trace?(.messageIgnored(from: message.from, message.term, "a proposal that is no command"))
+                return false
+            }
+        }
+        return true
     }
 
     private func propose(_ commands: inout [CommandProposal<Machine>], now: UInt64) {

@@ -38,6 +38,7 @@ package final class ObservedMachine: StateMachine {
         return try machine.apply(configuration, context: context, at: place)
     }
 
+    package static func accepts(_ command: UnsafeRawBufferPointer) -> Bool { KeyValueMachine.accepts(command) }
     package static func isQuick(_ command: UnsafeRawBufferPointer) -> Bool { KeyValueMachine.isQuick(command) }
 
     package func skip(at place: AppliedPlace) throws {

@@ -111,10 +111,13 @@ final class TestCluster: Sendable {
     func waitUntilReady(within time: Duration = TestCluster.readyTimeout) async throws {
         let deadline = ContinuousClock.now + time
         for member in members where member.process != nil {
-            while await member.ask(timeout: .seconds(1), { (client) throws(ClientError) in
-                _ = try await client.get("ready")
-                return true
-            }) == nil {
+            while await member.ask(
+                timeout: .seconds(1),
+                { (client) throws(ClientError) in
+                    _ = try await client.get("ready")
+                    return true
+                }) == nil
+            {
                 try member.checkRunning()
                 guard ContinuousClock.now < deadline else {
                     throw ClusterFailure("\(member.name) does not answer after \(time); it said:\n\(member.tail)")

@@ -98,7 +98,7 @@ final class TestMember: Sendable {
     func client(timeout: Duration = .seconds(5)) -> EtcdClient {
         var options = EtcdClient.Options()
         options.timeout = timeout
-        options.dialTimeout = min(timeout, .seconds(1))
+        options.dialTimeout = timeout
         options.retryPause = timeout
         options.retryPauseMax = timeout
         return EtcdClient(endpoints: [endpoint], options: options)
