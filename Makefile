@@ -1,6 +1,6 @@
 # A thin front for scripts/ and `swift build`: whatever is done here can be done without make.
 .DEFAULT_GOAL := help
-.PHONY: help up build test test-cluster simulate bench fix verify
+.PHONY: test-clients help up build test test-cluster simulate bench fix verify
 
 MEMBERS ?= 3
 SEED ?= 1
@@ -19,6 +19,9 @@ build: ## the release build of the server, .build/release/martlet
 
 test: ## everything that continuous integration checks
 	@scripts/test
+
+test-clients: ## etcdctl, Google's client and bad input against live members
+	@scripts/test-clients
 
 test-cluster: ## real processes, killed under load
 	@scripts/test-cluster
