@@ -388,21 +388,25 @@ class StartUp(unittest.TestCase):
     def start_or_refuse(self, what):
         """Whatever is damaged, nothing wrong may be told as if it were right, and no signal ends the member."""
         before = tree_hash(self.member.data)
-        found = self.start_and_read()
-        if found is not None:
-            self.assertEqual(found, self.expected, f"{what}: it tells what is not so")
-        elif not self.member.is_running:
-            code = self.member.process.returncode
-            self.assertGreater(code, 0, f"{what}: ended by a signal: {self.member.log()[-1500:]}")
-            self.assertTrue(self.member.last_log().startswith("Error: "), f"{what}: {self.member.last_log()}")
-            if "recovered" not in self.member.log():
-                self.assertEqual(tree_hash(self.member.data), before, f"{what}: refused, and yet changed")
-        self.restore()
+        try:
+            found = self.start_and_read()
+            if found is not None:
+                self.assertEqual(found, self.expected, f"{what}: it tells what is not so")
+            elif not self.member.is_running:
+                code = self.member.process.returncode
+                self.assertGreater(code, 0, f"{what}: ended by a signal: {self.member.log()[-1500:]}")
+                self.assertTrue(self.member.last_log().startswith("Error: "), f"{what}: {self.member.last_log()}")
+                if "recovered" not in self.member.log():
+                    self.assertEqual(tree_hash(self.member.data), before, f"{what}: refused, and yet changed")
+        finally:
+            self.restore()
 
     def start_and_tell_nothing_made_up(self, what):
-        for key, value in (self.start_and_read() or {}).items():
-            self.assertIn(value, self.written.get(key, []), f"{what}: {key} never had this value")
-        self.restore()
+        try:
+            for key, value in (self.start_and_read() or {}).items():
+                self.assertIn(value, self.written.get(key, []), f"{what}: {key} never had this value")
+        finally:
+            self.restore()
 
     def start_and_read(self):
         """What the member tells; None where it refuses, or has ended."""
