@@ -1,6 +1,7 @@
 /// Why a change of the configuration is not possible.
-struct ConfigurationChangeError: Error, Hashable, Sendable {
+struct ConfigurationChangeError: Error, Hashable, Sendable, CustomStringConvertible {
     var reason: String
+    var description: String { reason }
 }
 
 /// The arithmetic of membership changes (§6): from one configuration to the next, or to a reason why not.

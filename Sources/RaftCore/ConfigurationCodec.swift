@@ -1,7 +1,8 @@
 /// Bytes that are not a configuration, or not a change of one.
-public struct ConfigurationDecodingError: Error, Hashable, Sendable {
+public struct ConfigurationDecodingError: Error, Hashable, Sendable, CustomStringConvertible {
     public var reason: String
     public init(reason: String) { self.reason = reason }
+    public var description: String { reason }
 }
 
 // These bytes are in the log and in snapshots for good: a new layout takes a new version number, and old ones stay

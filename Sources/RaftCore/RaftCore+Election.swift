@@ -99,7 +99,14 @@ extension RaftCore {
                 continue
             }
             let body: Message.Body = kind == .preElection ? .preVote(request) : .vote(request)
-            effects.emit(.send(Message(from: options.id, to: voter, term: campaignTerm, body: body)))
+            if kind == .preElection || asksForVotesBeforePersisting {
+                effects.emit(.send(Message(from: options.id, to: voter, term: campaignTerm, body: body)))
+            } else {
+                // A request is a promise too: that this term is the candidate's only one, with this log. If it left
+                // before the term and the log's end are durable, a crash could take both back; the node would campaign
+                // in the same term again, with a shorter log, and win it by the votes that the longer one was given.
+                sendWhenDurable(body, to: voter, term: campaignTerm)
+            }
         }
     }
 

@@ -145,6 +145,8 @@ extension RaftCore {
             public static let readIndexWithoutQuorumRound = Faults(rawValue: 1 << 2)
             /// A vote once cast in a term does not prevent another.
             public static let grantsVoteTwice = Faults(rawValue: 1 << 3)
+            /// A candidate asks for votes before its term and its log are durable.
+            public static let asksForVotesBeforePersisting = Faults(rawValue: 1 << 4)
         }
     #endif
 }
@@ -156,10 +158,12 @@ extension RaftCore {
         var commitsOlderTermsByCount: Bool { options.faults.contains(.commitsOlderTermsByCount) }
         var readsWithoutQuorumRound: Bool { options.faults.contains(.readIndexWithoutQuorumRound) }
         var grantsVoteTwice: Bool { options.faults.contains(.grantsVoteTwice) }
+        var asksForVotesBeforePersisting: Bool { options.faults.contains(.asksForVotesBeforePersisting) }
     #else
         @inline(__always) var answersBeforePersisting: Bool { false }
         @inline(__always) var commitsOlderTermsByCount: Bool { false }
         @inline(__always) var readsWithoutQuorumRound: Bool { false }
         @inline(__always) var grantsVoteTwice: Bool { false }
+        @inline(__always) var asksForVotesBeforePersisting: Bool { false }
     #endif
 }

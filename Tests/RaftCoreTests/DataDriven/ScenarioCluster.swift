@@ -288,11 +288,12 @@ struct ScenarioCluster {
             // What a leader commits by its own write is the next Ready's.
             if wasLeader { apply(takeCommitted(id), id) }
             nodes[at(id)].core.step(.persisted(newest), into: &effects)
-            // Held replies leave with this Ready; everything else is the next one's.
+            // Held replies leave with this Ready, and requests for votes, which upstream sends behind its sync as well;
+            // everything else is the next one's.
             var replies: [Message] = []
             var rest: [Effect] = []
             for effect in effects.list {
-                if case .send(let message) = effect, message.isHeldReply {
+                if case .send(let message) = effect, message.isHeldReply || message.isVoteRequest {
                     replies.append(message)
                 } else {
                     rest.append(effect)

@@ -275,8 +275,7 @@ import Testing
         }
 
         /// Who was removed is switched off: without pre-vote and quorum checks it disturbs the others for good (§6),
-        /// and as
-        /// a leader that does not step down it would lead them for good.
+        /// and as a leader that does not step down it would lead them for good.
         mutating func isolateRemoved() {
             let newest = cluster.members.max { $0.applied < $1.applied }!.core.currentConfiguration
             cluster.isolated = Set(

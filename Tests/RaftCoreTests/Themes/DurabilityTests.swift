@@ -128,4 +128,35 @@ import Testing
             applied: LogIndex(applied))
         #expect(restored.inconsistency?.contains(reason) == true, "\(restored.inconsistency ?? "fine")")
     }
+
+    /// Found by the exploration of the state space (`StateSpace/`). Had the first request for votes left before the
+    /// candidate's disk had its log and its term, a crash would take both back: it would campaign in the same term once
+    /// more, and win with the votes that its longer log was given.
+    @Test func `a candidate that forgets its candidacy in a crash cannot win by the votes that it was given before`() {
+        var cluster = TestCluster(3)
+        cluster.campaign(1)
+        cluster.propose(1, [7])
+        let committed = cluster.commit(1)
+        #expect(cluster.commit(2) == committed)
+        // 3 gets another entry, which 1 and 2 commit; its disk does not come round to writing it before it campaigns.
+        cluster[3].diskWaits = true
+        cluster.propose(1, [8])
+        #expect(cluster.commit(2) == committed + 1)
+        cluster.step(3, .campaign)
+        let asked = cluster.network
+        cluster.network = []
+        #expect(asked.isEmpty)
+        cluster.restart(3)
+        // The same term again, with the shorter log.
+        cluster[3].diskWaits = false
+        cluster.isolated = [1, 2]
+        cluster.step(3, .campaign)
+        cluster.settle()
+        cluster.isolated = []
+        // What is still under way from before the crash arrives, and so do the answers.
+        cluster.network = asked
+        cluster.settle()
+        #expect(cluster.role(3) != .leader)
+        #expect(cluster.commit(1) == committed + 1)
+    }
 }

@@ -49,8 +49,7 @@ import Testing
     }
 
     /// Whatever arrives, in whatever role: no step may stop the process (it would stop this test), and what is
-    /// committed
-    /// stays.
+    /// committed stays.
     @Test func `no message stops a node`() {
         var random = SplitMix64(seed: 11)
         func below(_ bound: UInt64) -> UInt64 { random.next() % bound }
