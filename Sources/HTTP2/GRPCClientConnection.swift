@@ -72,11 +72,18 @@ package final class GRPCClientConnection: @unchecked Sendable {  // state is its
                 .writeBufferWaterMark,
                 value: .init(low: options.http2.socketQueueBytesMax / 2, high: options.http2.socketQueueBytesMax)
             )
+            // A server speaks first: what it sends must wait until there is somebody to take it.
+            .channelOption(.autoRead, value: false)
             .connect(host: host, port: port)
-            .flatMap { channel in attach(to: channel, authority: authority, options: options) }
+            .flatMap { channel in
+                attach(to: channel, authority: authority, options: options).flatMap { client in
+                    channel.setOption(.autoRead, value: true).map { client }
+                }
+            }
     }
 
-    /// On a channel that is connected (and has its TLS handler, if it is to have one).
+    /// On a channel that is connected (and has its TLS handler, if it is to have one), and from which nothing has been
+    /// read yet: with `autoRead` off until this has succeeded.
     package static func attach(
         to channel: any Channel, authority: String, options: Options = Options()
     ) -> EventLoopFuture<GRPCClientConnection> {

@@ -6,6 +6,24 @@ import Testing
 @testable import HTTP2
 
 @Suite struct ClientTests {
+    /// A server's SETTINGS are on their way as soon as it has accepted. (They were lost where the socket was read
+    /// before the handler that takes them was there.)
+    @Test func `a server that speaks first is heard, however late the client is ready`() async throws {
+        try await TestServer.with { server in
+            for _ in 0..<20 {
+                let clients = try await withThrowingTaskGroup { tasks in
+                    for _ in 0..<20 { tasks.addTask { try await server.connect() } }
+                    return try await tasks.reduce(into: []) { $0.append($1) }
+                }
+                for client in clients {
+                    let answer = try await client.unary("/test.Echo/Unary", ByteBuffer(string: "heard"))
+                    #expect(answer == ByteBuffer(string: "heard"))
+                    client.close()
+                }
+            }
+        }
+    }
+
     @Test func `unary calls, one and many, small and large`() async throws {
         try await TestServer.with({ $0.messageBytesMax = 8 << 20 }) { server in
             let client = try await server.connect()
