@@ -123,7 +123,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "EtcdAPITests", dependencies: ["EtcdAPI", swiftProtobuf], swiftSettings: settings),
         .testTarget(
-            name: "MartletServerTests", dependencies: ["MartletServer", "RaftCore"], swiftSettings: settings),
+            name: "MartletServerTests",
+            dependencies: ["MartletServer", "RaftCore", "PeerTransport", "Platform", "PlatformPOSIX"],
+            swiftSettings: settings),
         .testTarget(
             name: "MartletClientTests",
             dependencies: ["MartletClient", "EtcdAPI", "HTTP2", nioCore, nioPosix, swiftProtobuf],

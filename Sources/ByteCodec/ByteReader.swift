@@ -10,6 +10,17 @@ public enum DecodingError: Error, Equatable, Sendable {
     case trailingBytes(Int)
 }
 
+extension DecodingError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .truncated(let needed, let available): "\(needed) bytes are needed where \(available) are left"
+        case .varintTooLong: "a number of more than 64 bits"
+        case .invalid(let what): what
+        case .trailingBytes(let count): "\(count) bytes are left over"
+        }
+    }
+}
+
 /// Reads values off borrowed bytes, each checked against what is left. The bytes must outlive the reader.
 @safe public struct ByteReader {
     @usableFromInline let base: UnsafeRawBufferPointer

@@ -33,6 +33,7 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
     @exclusivity(unchecked) private var encoding = RequestField.Encoding.identity
     @exclusivity(unchecked) private var timeoutNanoseconds: Int64 = -1
     @exclusivity(unchecked) private var headerListBytes: Int32 = 0
+    @exclusivity(unchecked) private var rules = RequestRules()
     @exclusivity(unchecked) private var fields: ContiguousArray<(name: HTTP2Bytes, value: HTTP2Bytes)> = []
     /// Kept when the method is unknown.
     @exclusivity(unchecked) private var unknownPath: HTTP2Bytes?
@@ -223,8 +224,10 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
     }
 
     override func receivedField(_ name: HTTP2Bytes, _ value: HTTP2Bytes, isTrailer: Bool) {
-        guard phase == .fields else { return }
         let field = session.meaning(of: name, value)
+        guard !isTrailer else { return rules.receiveTrailer(field.rule) }
+        guard phase == .fields else { return }
+        rules.receive(field.rule)
         headerListBytes &+= field.size
         guard headerListBytes <= headerListBytesMax else {
             // Counted on, kept no longer.
@@ -265,6 +268,8 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
     }
 
     override func receivedFields(isTrailer: Bool, isLast: Bool) {
+        if isTrailer { rules.endTrailers(isLast: isLast) } else { rules.endHeaders() }
+        guard !rules.isBroken else { return resetMalformed() }
         guard !isTrailer, phase == .fields, let connection else { return }
         phase = .open
         let methods = server.methods
@@ -335,6 +340,8 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
 
     override func receivedBytes(_ bytes: UnsafeRawBufferPointer) {
         consume(bytes.count)
+        rules.receive(bytes: bytes.count)
+        guard !rules.isBroken else { return resetMalformed() }
         guard phase != .ended, let connection else {
             discard(bytes.count)
             return
@@ -420,6 +427,10 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
     }
 
     override func receivedEnd() {
+        // Reset already, with its fields.
+        guard !rules.isBroken else { return }
+        rules.end()
+        guard !rules.isBroken else { return resetMalformed() }
         peerHasEnded = true
         switch phase {
         case .fields: break
@@ -452,6 +463,14 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
         }
     }
 
+    /// RFC 9113 section 8.1.1: a malformed request is a stream error, whatever has been answered.
+    private func resetMalformed() {
+        releaseHeld()
+        cancel()
+        connection?.codecReceivedInvalidFrame()
+        connection?.reset(self, .protocolError)
+    }
+
     private func discard(_ count: Int) {
         guard let connection else { return }
         discarded += count
@@ -477,9 +496,13 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
         }
     }
 
-    override func closed(_ code: HTTP2ErrorCode) {
-        guard phase == .open else { return }
+    override func closed(_ code: HTTP2ErrorCode) { cancel() }
+
+    private func cancel() {
+        let wasOpen = phase == .open
         phase = .ended
+        guard wasOpen else { return }
+        clearDeadline()
         counters.handled(.cancelled, method: method)
         server.observer?.callEnded(self, .cancelled)
         notifyCancelled()
@@ -498,6 +521,7 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
         encoding = .identity
         timeoutNanoseconds = -1
         headerListBytes = 0
+        rules = RequestRules()
         for field in fields {
             field.name.release()
             field.value.release()

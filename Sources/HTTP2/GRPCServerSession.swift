@@ -54,12 +54,15 @@ struct RequestField {
     }
 
     let kind: Kind
+    /// What it is to the rules of HTTP, before it means anything to gRPC.
+    let rule: RequestRules.Field
     /// As it counts for the size of a header list (RFC 9113 section 6.5.2).
     let size: Int32
     let argument: Int64
 
     init(_ name: HTTP2Bytes, _ value: HTTP2Bytes, _ server: GRPCServer) {
         let bytes = value.bytes
+        rule = RequestRules.Field(name: name.bytes, value: bytes)
         size = Int32(clamping: name.bytes.count + bytes.count + 32)
         if name.equals(":path") {
             (kind, argument) = (.path, Int64(server.methods.find(bytes) ?? -1))

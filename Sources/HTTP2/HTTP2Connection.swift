@@ -142,7 +142,7 @@ package final class HTTP2Connection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        tearDown("\(error)")
+        tearDown(SocketFailure.text(error))
         context.close(promise: nil)
     }
 

@@ -26,3 +26,12 @@ package enum HTTP2Error: Error, Equatable {
     case codec(String)
     case connectionClosed
 }
+
+extension HTTP2Error: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .codec(let reason): "HTTP/2 cannot be spoken: \(reason)"
+        case .connectionClosed: "the connection is closed"
+        }
+    }
+}

@@ -27,6 +27,8 @@ final class NGHTTP2Codec {
         nghttp2_option_set_max_settings(option, limits.settingsEntriesMax)
         nghttp2_option_set_max_continuations(option, limits.continuationFramesMax)
         nghttp2_option_set_max_send_header_block_length(option, 1 << 20)
+        // The checks of a request's fields are ours: see RequestRules. Those of a response stay nghttp2's.
+        if role == .server { nghttp2_option_set_no_http_messaging(option, 1) }
         // nghttp2's own limit (1,000 at once, 33 a second) closes a healthy client's connection; the connection keeps a
         // budget by cost. (The option came with nghttp2 1.57; Debian 12's 1.52 has it by a security update.)
         nghttp2_option_set_stream_reset_rate_limit(option, UInt64(UInt32.max), UInt64(UInt32.max))

@@ -26,6 +26,11 @@ package struct SharedPort: Sendable {
         bootstrap(on: group).bind(host: host, port: port)
     }
 
+    /// Takes over a socket that listens already, and closes it in the end.
+    package func listen(socket: Int32, on group: any EventLoopGroup) -> EventLoopFuture<any Channel> {
+        bootstrap(on: group).withBoundSocket(socket)
+    }
+
     /// For other addresses or options than `listen` has.
     package func bootstrap(on group: any EventLoopGroup) -> ServerBootstrap {
         let limits = server.options.http2

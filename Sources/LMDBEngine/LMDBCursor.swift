@@ -42,7 +42,12 @@ import StorageEngine
     private func move(_ operation: MDB_cursor_op) -> Bool {
         let code = unsafe mdb_cursor_get(cursor, &rowKey, &rowValue, operation)
         isPlaced = code == MDB_SUCCESS
-        if isPlaced || code == MDB_NOTFOUND { return isPlaced }
+        if isPlaced {
+            unsafe snapshot.environment.check(rowKey, before: snapshot.usedEnd)
+            unsafe snapshot.environment.check(rowValue, before: snapshot.usedEnd)
+            return true
+        }
+        if code == MDB_NOTFOUND { return false }
         snapshot.environment.stop(code)
     }
 

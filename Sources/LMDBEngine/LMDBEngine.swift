@@ -2,6 +2,12 @@ import CLMDB
 package import StorageEngine
 import Synchronization
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 /// The default engine: an LMDB environment in a directory of its own (decision 5).
 ///
 /// Every commit is synced before it returns: LMDB without sync may be corrupt after a power cut. Readers never wait for
@@ -17,6 +23,9 @@ package final class LMDBEngine: StorageEngine {
         /// Whether the kernel shall read ahead of page faults. Pages that follow each other in a table seldom do in the
         /// file, so that it helps a scan little and a store larger than memory not at all.
         package var readsAhead = false
+        /// Up to this size of the file all of its pages are looked at before it is opened; of a larger one the tables'
+        /// leaves are not (decision 0011).
+        package var checkedBytesMax = 1 << 30
 
         package init() {}
     }
@@ -25,6 +34,12 @@ package final class LMDBEngine: StorageEngine {
     private let environment: Mutex<LMDBEnvironment?>
     /// Commits come from one thread at a time; this makes sure of it.
     private let commits = Mutex<Void>(())
+
+    /// Whether there is an environment in the directory: a data file that something was written to.
+    package static func exists(at path: String) -> Bool {
+        var status = stat()
+        return unsafe stat(path + "/data.mdb", &status) != 0 ? errno != ENOENT : status.st_size > 0
+    }
 
     /// Opens the environment in the directory, or makes both.
     package convenience init(path: String, options: Options = Options()) throws(EngineError) {

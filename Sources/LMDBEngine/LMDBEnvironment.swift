@@ -45,6 +45,9 @@ import Synchronization
     let longTable: MDB_dbi
     /// The longest key that LMDB holds.
     let keyBytesMax: Int
+    /// Where the file is mapped, and what its pages have.
+    let mapBase: UInt
+    let pageBytes: UInt
     private let tables: InlineArray<5, MDB_dbi>
     private let state: Mutex<State>
 
@@ -53,13 +56,18 @@ import Synchronization
         let path = try LMDBEnvironment.makeDirectory(path)
         try LMDBEnvironment.register(path)
         do throws(EngineError) {
-            let neededBytes = try LMDBFileCheck.check(path + "/data.mdb")
+            let neededBytes = try LMDBFileCheck.check(
+                path + "/data.mdb", leavesBytesMax: options.checkedBytesMax)
             let environment = unsafe try LMDBEnvironment.openHandle(path, options, flags, neededBytes: neededBytes)
             do {
                 unsafe try LMDBFailure.check(mdb_reader_check(environment, nil), "\(path): readers left behind")
                 let opened = unsafe try LMDBEnvironment.openTables(environment, path)
                 try LMDBEnvironment.syncDirectory(path)
+                let map = unsafe try LMDBEnvironment.findMap(environment, path)
+                LMDBDamage.register(base: map.base, bytes: map.bytes, path: path + "/data.mdb")
                 self.path = path
+                mapBase = map.base
+                pageBytes = UInt(map.pageBytes)
                 unsafe handle = unsafe environment
                 tables = opened.tables
                 longTable = opened.longTable
@@ -79,6 +87,7 @@ import Synchronization
         state.withLock { state in
             for transaction in state.idle { unsafe mdb_txn_abort(transaction.handle) }
         }
+        LMDBDamage.unregister(base: mapBase)
         unsafe mdb_env_close(handle)
         LMDBEnvironment.unregister(path)
     }
@@ -90,8 +99,26 @@ import Synchronization
 
     /// There is no honest answer to a read of a damaged file: not "no such row", and none of the faces that read can
     /// throw. The member stops.
-    func stop(_ code: Int32) -> Never {
-        fatalError("the LMDB environment at \(path) cannot be read: \(LMDBFailure.text(code))")
+    func stop(_ code: Int32) -> Never { LMDBDamage.stop(path + "/data.mdb", LMDBFailure.text(code)) }
+
+    /// The address behind the last page in use, for snapshots that have begun already.
+    var usedEnd: UInt {
+        var information = unsafe MDB_envinfo()
+        let code = unsafe mdb_env_info(handle, &information)
+        if code != MDB_SUCCESS { stop(code) }
+        return unsafe mapBase + UInt(information.me_last_pgno + 1) * pageBytes
+    }
+
+    /// Makes sure that what LMDB says is a key or a value lies in the used part of the map, and is within a page or
+    /// begins in one that it has to itself. LMDB takes lengths from the pages as they are.
+    @inline(__always)
+    func check(_ bytes: MDB_val, before end: UInt) {
+        let start = unsafe UInt(bitPattern: bytes.mv_data)
+        let count = unsafe UInt(bitPattern: bytes.mv_size)
+        let offset = start & (pageBytes - 1)
+        guard start >= mapBase, start <= end, count <= end - start,
+            offset + count <= pageBytes || offset == UInt(LMDBFileCheck.pageHeaderBytes)
+        else { LMDBDamage.stop(path + "/data.mdb", "a row is said to have \(count) bytes") }
     }
 
     // MARK: Read transactions
@@ -196,6 +223,7 @@ import Synchronization
             unsafe try LMDBFailure.check(mdb_env_create(&environment), path)
             guard let environment = unsafe environment else { throw .io("\(path): no environment") }
             var code = unsafe mdb_env_set_mapsize(environment, mapBytes)
+            unsafe LMDBDamage.setAssertionHandler(environment)
             if code == 0 { code = unsafe mdb_env_set_maxreaders(environment, UInt32(options.snapshotsMax)) }
             if code == 0 { code = unsafe mdb_env_set_maxdbs(environment, UInt32(Table.allCases.count + 1)) }
             if code == 0 { code = unsafe mdb_env_open(environment, path, allFlags, 0o600) }
@@ -207,6 +235,36 @@ import Synchronization
             }
             mapBytes = smaller - smaller % pageBytes
         }
+    }
+
+    /// LMDB does not say where the map is. But every page has its own number at its beginning, and the page of the main
+    /// table's entry was looked at before.
+    private static func findMap(
+        _ environment: OpaquePointer, _ path: String
+    ) throws(EngineError) -> (base: UInt, bytes: Int, pageBytes: Int) {
+        var begun: OpaquePointer? = nil
+        unsafe try LMDBFailure.check(mdb_txn_begin(environment, nil, UInt32(MDB_RDONLY), &begun), path)
+        guard let transaction = unsafe begun else { throw .io("\(path): no transaction") }
+        defer { unsafe mdb_txn_abort(transaction) }
+        var main: MDB_dbi = 0
+        unsafe try LMDBFailure.check(mdb_dbi_open(transaction, nil, 0, &main), path)
+        var status = MDB_stat()
+        unsafe try LMDBFailure.check(mdb_env_stat(environment, &status), path)
+        var information = unsafe MDB_envinfo()
+        unsafe try LMDBFailure.check(mdb_env_info(environment, &information), path)
+        var value = unsafe MDB_val()
+        let code = unsafe Array(formatKey.utf8).withUnsafeBytes { key in
+            var key = unsafe MDB_val(key)
+            return unsafe mdb_get(transaction, main, &key, &value)
+        }
+        try LMDBFailure.check(code, path)
+        guard let place = unsafe value.mv_data else { throw .corrupt("\(path): its format is not told") }
+        let pageBytes = UInt(status.ms_psize)
+        let page = UInt(bitPattern: place) & ~(pageBytes - 1)
+        guard let number = unsafe UnsafeRawPointer(bitPattern: page)?.load(as: UInt.self) else {
+            throw .corrupt("\(path): its format is not told")
+        }
+        return unsafe (page - number * pageBytes, information.me_mapsize, Int(pageBytes))
     }
 
     private struct Opened {

@@ -9,26 +9,31 @@ import StorageEngine
 /// Looks at an environment's data file before LMDB maps it.
 ///
 /// LMDB trusts its file: a page that the file does not have raises SIGBUS when it is touched, and a foreign page size
-/// divides by zero. So what can be known cheaply is looked at with plain reads first: the two meta pages, and that the
-/// file is as long as they say. (LMDB 0.9 keeps no checksums of pages; the rows' own are the reader's to check.)
+/// divides by zero. So what it trusts is looked at with plain reads first: the two meta pages, that the file is as long
+/// as they say, and the trees (``LMDBTreeCheck``). (LMDB 0.9 keeps no checksums of pages; the rows' own are the
+/// reader's to check.)
 ///
 /// A sound file may end early only by pages that are free: taken and given back within one transaction, they were never
 /// written. Then the free list, itself a B+tree of pages, is read to see that they are.
 @safe struct LMDBFileCheck: ~Copyable {
-    private static let pageHeaderBytes = 16
+    static let pageHeaderBytes = 16
     private static let magic: UInt32 = 0xBEEF_C0DE
     private static let dataVersion: UInt32 = 1
-    private static let branchFlag: UInt16 = 0x01
-    private static let leafFlag: UInt16 = 0x02
+    static let branchFlag: UInt16 = 0x01
+    static let leafFlag: UInt16 = 0x02
+    static let overflowFlag: UInt16 = 0x04
     private static let metaFlag: UInt16 = 0x08
-    private static let bigDataFlag: UInt16 = 0x01
-    private static let noPage = UInt64.max
+    static let bigDataFlag: UInt16 = 0x01
+    /// A node of the main tree that is a table's record.
+    static let tableFlag: UInt16 = 0x02
+    static let noPage = UInt64.max
     /// LMDB's own limit (`CURSOR_STACK`).
-    private static let depthMax = 32
+    static let depthMax = 32
 
-    private struct Meta {
+    struct Meta {
         let pageBytes: Int
-        let freeRoot: UInt64
+        let free: LMDBTreeCheck.Tree
+        let main: LMDBTreeCheck.Tree
         let lastPage: UInt64
         let transaction: UInt64
     }
@@ -38,7 +43,8 @@ import StorageEngine
     private let path: String
 
     /// Throws if the file is there and is not a sound environment's. Returns how many bytes it must be mapped with.
-    static func check(_ path: String) throws(EngineError) -> Int {
+    /// Of a file of more than `leavesBytesMax` the tables' leaves are not looked at.
+    static func check(_ path: String, leavesBytesMax: Int) throws(EngineError) -> Int {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         if descriptor < 0 {
             if errno == ENOENT { return 0 }
@@ -55,7 +61,7 @@ import StorageEngine
             throw .corrupt("\(path) is not a file")
         }
         let check = LMDBFileCheck(descriptor: descriptor, fileBytes: Int(status.st_size), path: path)
-        return try check.run()
+        return try check.run(leavesBytesMax: leavesBytesMax)
     }
 
     private init(descriptor: Int32, fileBytes: Int, path: String) {
@@ -66,18 +72,29 @@ import StorageEngine
 
     deinit { _ = closeFile(descriptor) }
 
-    private func run() throws(EngineError) -> Int {
+    private func run(leavesBytesMax: Int) throws(EngineError) -> Int {
         // Made, but nothing was written yet.
         if fileBytes == 0 { return 0 }
         let first = try meta(at: 0)
         let second = try meta(at: first.pageBytes)
-        guard first.pageBytes == second.pageBytes else { throw .corrupt("\(path): its meta pages do not agree") }
+        // Transactions write the two by turns, each over the one before the last; both are of none in a new file.
+        let isNew = first.transaction == 0 && second.transaction == 0
+        guard first.pageBytes == second.pageBytes,
+            isNew
+                || (first.transaction % 2 == 0
+                    && max(first.transaction, second.transaction)
+                        - min(first.transaction, second.transaction) == 1)
+        else { throw .corrupt("\(path): its meta pages do not agree") }
         let newest = second.transaction > first.transaction ? second : first
         guard newest.lastPage < UInt64(Int.max / newest.pageBytes) else {
             throw .corrupt("\(path): its last page is said to be \(newest.lastPage)")
         }
         let bytes = (Int(newest.lastPage) + 1) * newest.pageBytes
         if fileBytes < bytes { try checkThatRestIsFree(newest) }
+        try LMDBTreeCheck(
+            newest, descriptor: descriptor, fileBytes: fileBytes, path: path,
+            checksLeaves: fileBytes <= leavesBytesMax
+        ).run()
         return bytes
     }
 
@@ -93,8 +110,15 @@ import StorageEngine
         guard (512...65536).contains(pageBytes), pageBytes & (pageBytes - 1) == 0 else {
             throw .corrupt("\(path): pages of \(pageBytes) bytes")
         }
-        return Meta(
-            pageBytes: pageBytes, freeRoot: page.uint64(80), lastPage: page.uint64(136), transaction: page.uint64(144))
+        return unsafe page.withUnsafeBytes { page in
+            func tree(_ name: String, _ offset: Int) -> LMDBTreeCheck.Tree {
+                let record = unsafe page[offset..<offset + LMDBTreeCheck.Tree.recordBytes]
+                return unsafe LMDBTreeCheck.Tree(name, UnsafeRawBufferPointer(rebasing: record))
+            }
+            return unsafe Meta(
+                pageBytes: pageBytes, free: tree("the list of free pages", 40), main: tree("the list of tables", 88),
+                lastPage: page.load64(136), transaction: page.load64(144))
+        }
     }
 
     /// Every page that the file should have and has not must be in the free list.
@@ -102,8 +126,8 @@ import StorageEngine
         let firstMissing = UInt64(fileBytes / meta.pageBytes)
         let missing = meta.lastPage + 1 - firstMissing
         var found: [UInt64] = []
-        if meta.freeRoot != LMDBFileCheck.noPage {
-            try collectFreePages(from: firstMissing, to: meta.lastPage, page: meta.freeRoot, meta, depth: 0, &found)
+        if meta.free.root != LMDBFileCheck.noPage {
+            try collectFreePages(from: firstMissing, to: meta.lastPage, page: meta.free.root, meta, depth: 0, &found)
         }
         found.sort()
         var unique: UInt64 = 0
@@ -168,24 +192,40 @@ import StorageEngine
     }
 
     private func read(at offset: Int, count: Int) throws(EngineError) -> [UInt8] {
+        try LMDBFileCheck.read(descriptor, path, at: offset, count: count, fileBytes: fileBytes)
+    }
+
+    static func read(
+        _ descriptor: Int32, _ path: String, at offset: Int, count: Int, fileBytes: Int
+    ) throws(EngineError) -> [UInt8] {
         guard count >= 0, offset <= fileBytes - count else {
             throw .corrupt("\(path) is cut short: it ends at \(fileBytes), before \(offset + count)")
         }
-        var failure: Int32 = 0
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-            while initialized < count {
-                let got = unsafe pread(
-                    descriptor, buffer.baseAddress! + initialized, count - initialized, off_t(offset + initialized))
-                if got > 0 {
-                    initialized += got
-                } else if got == 0 || errno != EINTR {
-                    failure = got == 0 ? EIO : errno
-                    return
-                }
+        var bytes = [UInt8](repeating: 0, count: count)
+        let result: Result<Void, EngineError> = unsafe bytes.withUnsafeMutableBytes { buffer in
+            Result { () throws(EngineError) in
+                unsafe try read(descriptor, path, at: offset, into: buffer, fileBytes: fileBytes)
             }
         }
-        if failure != 0 { throw .io("\(path): \(LMDBFailure.text(failure))") }
+        try result.get()
         return bytes
+    }
+
+    static func read(
+        _ descriptor: Int32, _ path: String, at offset: Int, into buffer: UnsafeMutableRawBufferPointer, fileBytes: Int
+    ) throws(EngineError) {
+        guard offset <= fileBytes - buffer.count else {
+            throw .corrupt("\(path) is cut short: it ends at \(fileBytes), before \(offset + buffer.count)")
+        }
+        var done = 0
+        while done < buffer.count {
+            let got = unsafe pread(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset + done))
+            if got > 0 {
+                done += got
+            } else if got == 0 || errno != EINTR {
+                throw .io("\(path): \(LMDBFailure.text(got == 0 ? EIO : errno))")
+            }
+        }
     }
 }
 

@@ -16,6 +16,8 @@ import StorageEngine
     private let transaction: LMDBEnvironment.Transaction
     private let longRows: TreeSet
     private let rowCounts: InlineArray<5, Int>
+    /// All that this snapshot can see lies before it.
+    let usedEnd: UInt
 
     init(_ environment: LMDBEnvironment) throws(EngineError) {
         let (transaction, longRows) = try environment.beginRead()
@@ -36,6 +38,7 @@ import StorageEngine
         self.transaction = transaction
         self.longRows = longRows.index
         self.rowCounts = rowCounts
+        usedEnd = environment.usedEnd
     }
 
     deinit { environment.endRead(transaction) }
@@ -62,7 +65,10 @@ import StorageEngine
         var key = unsafe MDB_val(key)
         var value = unsafe MDB_val()
         let code = unsafe mdb_get(transaction.handle, database, &key, &value)
-        if code == MDB_SUCCESS { return unsafe value.bytes }
+        if code == MDB_SUCCESS {
+            unsafe environment.check(value, before: usedEnd)
+            return unsafe value.bytes
+        }
         if code == MDB_NOTFOUND { return nil }
         environment.stop(code)
     }

@@ -45,7 +45,7 @@ package enum RequestError: Error, Hashable, Sendable, CaseIterable {
 }
 
 /// What is wrong with this member's own state: it must stop, for what it would answer from here on may be false.
-package enum StateError: Error, Equatable, Sendable {
+package enum StateError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A row whose checksum is wrong, that cannot be decoded, or that another row says should be there.
     case corrupt(String)
     /// The data was written by a newer version.
@@ -58,6 +58,17 @@ package enum StateError: Error, Equatable, Sendable {
     /// doing.
     case undecodableCommand(String)
     case engine(EngineError)
+
+    package var description: String {
+        switch self {
+        case .corrupt(let reason): "damaged: \(reason)"
+        case .unknownFormat(let version): "the state is in format \(version), of a newer version"
+        case .unknownCommandVersion(let version): "the log holds a command in format \(version), of a newer version"
+        case .unknownCommand(let tag): "the log holds command \(tag), of a newer version"
+        case .undecodableCommand(let reason): "the log holds a command that cannot be decoded: \(reason)"
+        case .engine(let error): "\(error)"
+        }
+    }
 }
 
 /// A read fails for the client's fault or for this member's.

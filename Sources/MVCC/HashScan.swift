@@ -9,6 +9,8 @@ internal import StorageEngine
 package struct HashScan: Sendable {
     private let layers: LayeredView
     private let revision: Revision
+    /// The store's: nothing is newer.
+    private let head: Revision
     private let compactRevision: Revision
     private var sum = CRC32C()
     /// The row to look at next; nil before the first.
@@ -18,9 +20,10 @@ package struct HashScan: Sendable {
     /// Whether a version of that key was met that is at or before the compact revision: older ones are gone by it.
     private var isSuperseded = false
 
-    init(layers: LayeredView, revision: Revision, compactRevision: Revision) {
+    init(layers: LayeredView, revision: Revision, head: Revision, compactRevision: Revision) {
         self.layers = layers
         self.revision = revision
+        self.head = head
         self.compactRevision = compactRevision
     }
 
@@ -55,6 +58,9 @@ package struct HashScan: Sendable {
     private mutating func add(
         _ row: UnsafeRawBufferPointer, _ rowRevision: Revision, _ record: UnsafeRawBufferPointer
     ) throws(StateError) {
+        guard rowRevision <= head else {
+            throw unsafe VersionKey.tooNew(row, rowRevision.rawValue, head: head.rawValue)
+        }
         let isDeletion = try unsafe VersionRecord.isDeletion(row: row, record)
         if !isDeletion { try unsafe VersionRecord.verify(row: row, record) }
         // The rule of `State.compactStep`: history from the compact revision on, and what was live at it.

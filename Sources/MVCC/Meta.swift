@@ -15,12 +15,46 @@ package struct MetaName: Hashable, Sendable, ExpressibleByStringLiteral {
     /// The value's key in the table, for whoever fills an engine row by row.
     package var rowKey: [UInt8] { [Self.marker] + bytes }
 
-    static func rows(_ prefix: MetaName, cursor: LayeredCursor) -> [(name: MetaName, value: [UInt8])] {
+    /// A value as it lies in the table, for whoever fills an engine row by row: a CRC-32C of the row's key and the
+    /// value (little-endian), then the value.
+    package func rowValue(_ value: [UInt8]) -> [UInt8] {
+        var writer = ByteWriter(reservingCapacity: 4 + value.count)
+        writer.write(checksum(value[...]))
+        writer.write(value)
+        return writer.finish()
+    }
+
+    /// The value in a row; throws if the row is not what was written.
+    func value(ofRow row: [UInt8]) throws(StateError) -> [UInt8] {
+        let value = row.dropFirst(4)
+        let stored = row.prefix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        guard row.count >= 4, checksum(value) == stored else {
+            throw .corrupt("meta: the checksum of \"\(String(decoding: bytes, as: UTF8.self))\" is wrong")
+        }
+        return Array(value)
+    }
+
+    private func checksum(_ value: ArraySlice<UInt8>) -> UInt32 {
+        var sum = CRC32C()
+        sum.update(rowKey)
+        unsafe value.withUnsafeBytes { unsafe sum.update($0) }
+        return sum.value
+    }
+
+    static func value(_ name: MetaName, _ view: LayeredView) throws(StateError) -> [UInt8]? {
+        guard let row = view.value(.meta, name.rowKey) else { return nil }
+        return try name.value(ofRow: row)
+    }
+
+    static func rows(
+        _ prefix: MetaName, cursor: LayeredCursor
+    ) throws(StateError) -> [(name: MetaName, value: [UInt8])] {
         var found: [(name: MetaName, value: [UInt8])] = []
         let start = prefix.rowKey
         var more = unsafe withBytes(start) { unsafe cursor.seek($0) }
         while more, unsafe cursor.key.starts(with: start) {
-            unsafe found.append((MetaName(bytes: Array(cursor.key.dropFirst())), Array(cursor.value)))
+            let name = unsafe MetaName(bytes: Array(cursor.key.dropFirst()))
+            found.append((name, try unsafe name.value(ofRow: Array(cursor.value))))
             more = cursor.next()
         }
         return found

@@ -53,7 +53,7 @@ package struct ReadView: Sendable {
         let at = revision.rawValue > 0 ? revision : self.revision
         guard at <= self.revision else { throw .futureRevision }
         guard at >= compactRevision else { throw .compacted }
-        return HashScan(layers: layers, revision: at, compactRevision: compactRevision)
+        return HashScan(layers: layers, revision: at, head: self.revision, compactRevision: compactRevision)
     }
 
     /// The same at once: holds the thread for as long as the whole state takes to read.
@@ -74,11 +74,11 @@ package struct ReadView: Sendable {
     }
 
     /// A small value that another part of the replica keeps beside the data.
-    package func meta(_ name: MetaName) -> [UInt8]? { layers.value(.meta, name.rowKey) }
+    package func meta(_ name: MetaName) throws(StateError) -> [UInt8]? { try MetaName.value(name, layers) }
 
     /// All such values whose names begin with `prefix`, in the order of names.
-    package func metas(prefix: MetaName) -> [(name: MetaName, value: [UInt8])] {
-        MetaName.rows(prefix, cursor: layers.makeCursor(.meta))
+    package func metas(prefix: MetaName) throws(StateError) -> [(name: MetaName, value: [UInt8])] {
+        try MetaName.rows(prefix, cursor: layers.makeCursor(.meta))
     }
 }
 

@@ -133,20 +133,20 @@ package struct State: Sendable {
 
     // MARK: Small values of others
 
-    package func meta(_ name: MetaName) -> [UInt8]? { store.view.value(.meta, name.rowKey) }
+    package func meta(_ name: MetaName) throws(StateError) -> [UInt8]? { try MetaName.value(name, store.view) }
 
     /// Sets the value, or removes it. It is flushed with the entries applied before the next freeze.
     package mutating func setMeta(_ name: MetaName, _ value: [UInt8]?) throws(StateError) {
         if let failure { throw failure }
         if let value {
-            store.put(.meta, key: name.rowKey, value: value)
+            store.put(.meta, key: name.rowKey, value: name.rowValue(value))
         } else {
             store.delete(.meta, key: name.rowKey)
         }
     }
 
-    package func metas(prefix: MetaName) -> [(name: MetaName, value: [UInt8])] {
-        MetaName.rows(prefix, cursor: store.view.makeCursor(.meta))
+    package func metas(prefix: MetaName) throws(StateError) -> [(name: MetaName, value: [UInt8])] {
+        try MetaName.rows(prefix, cursor: store.view.makeCursor(.meta))
     }
 
     // MARK: Flushing

@@ -73,6 +73,11 @@ enum VersionKey {
         unsafe ~UInt32(bigEndian: row.loadUnaligned(fromByteOffset: prefixCount + 8, as: UInt32.self))
     }
 
+    /// The error of a row that is newer than the store's revision `head`.
+    static func tooNew(_ row: UnsafeRawBufferPointer, _ revision: Int64, head: Int64) -> StateError {
+        .corrupt(unsafe "versions: row \(hex(row)) is of revision \(revision), and the store's is \(head)")
+    }
+
     /// The user's key: in the row's own memory if nothing is escaped in it, else in `scratch`.
     static func userKey(
         _ row: UnsafeRawBufferPointer, _ prefixCount: Int, scratch: inout ByteScratch

@@ -2,10 +2,15 @@ internal import StorageEngine
 
 /// Reads of one moment of the store: what apply and views have in common.
 ///
+/// The layers under it are of one moment, and `revision` is the store's at that moment: a view is taken between two
+/// commands, and a command's own reads count what it has written. So no row is newer than `revision`, and one that is
+/// was damaged: it would be passed over as not visible yet, and an older version be told in its place. Whoever looks
+/// for a key's version therefore looks at its first row, and stops the member if that one is too new.
+///
 /// Bytes that it hands out are valid until its cursor moves or goes.
 struct VersionReader {
     let cursor: LayeredCursor
-    /// The newest revision that is seen.
+    /// The store's revision, and so the newest that there can be.
     let revision: Int64
     let compactRevision: Int64
 
@@ -21,17 +26,36 @@ struct VersionReader {
 
     // MARK: One key
 
-    /// The version of `key` that is visible at `revision`; nil if there is none or it is a deletion. One seek.
+    /// The version of `key` that is visible at `revision`; nil if there is none or it is a deletion. One seek for the
+    /// newest, mostly two for an older one.
     func find(_ key: UnsafeRawBufferPointer, at revision: Int64) throws(StateError) -> Row? {
-        let isFound = unsafe VersionKey.withPrefix(key) { prefix, prefixCount in
-            unsafe VersionKey.storeChange(revision, .max, at: prefix.baseAddress! + prefixCount)
-            guard unsafe cursor.seek(UnsafeRawBufferPointer(prefix)) else { return false }
-            return unsafe hasPrefix(cursor.key, UnsafeRawBufferPointer(rebasing: prefix[..<prefixCount]))
+        let found: Result<Int, StateError> = unsafe VersionKey.withPrefix(key) { buffer, prefixCount in
+            let prefix = unsafe UnsafeRawBufferPointer(rebasing: buffer[..<prefixCount])
+            guard unsafe cursor.seek(prefix), unsafe hasPrefix(cursor.key, prefix) else { return .success(0) }
+            do throws(StateError) {
+                if try unsafe checkedRevision(cursor.key, prefixCount) <= revision { return .success(prefixCount) }
+            } catch {
+                return .failure(error)
+            }
+            unsafe VersionKey.storeChange(revision, .max, at: buffer.baseAddress! + prefixCount)
+            guard unsafe cursor.seek(UnsafeRawBufferPointer(buffer)) else { return .success(0) }
+            return unsafe .success(hasPrefix(cursor.key, prefix) ? prefixCount : 0)
         }
-        guard isFound else { return nil }
-        let row = unsafe Row(
-            key: cursor.key, prefixCount: try VersionKey.checkedPrefixCount(cursor.key), record: cursor.value)
+        let prefixCount = try found.get()
+        guard prefixCount > 0 else { return nil }
+        let row = unsafe Row(key: cursor.key, prefixCount: prefixCount, record: cursor.value)
         return try unsafe VersionRecord.isDeletion(row: row.key, row.record) ? nil : row
+    }
+
+    /// The revision of a key's first row; throws if the row's key is none of ours, or newer than the store.
+    private func checkedRevision(_ row: UnsafeRawBufferPointer, _ prefixCount: Int) throws(StateError) -> Int64 {
+        let found = unsafe VersionKey.revision(row, prefixCount)
+        // A row whose key is of another form has a negative one here.
+        guard found >= 0, found <= revision else {
+            _ = try unsafe VersionKey.checkedPrefixCount(row)
+            throw unsafe VersionKey.tooNew(row, found, head: revision)
+        }
+        return found
     }
 
     /// The pair that is visible at `revision`, its checksum found right.
@@ -71,8 +95,10 @@ struct VersionReader {
             if end.count > 0, unsafe compareBytes(key, end.bytes) >= 0 { return }
             let prefixCount = try unsafe VersionKey.checkedPrefixCount(key)
             unsafe prefix.assign(UnsafeRawBufferPointer(rebasing: key[..<prefixCount]))
-            if unsafe VersionKey.revision(key, prefixCount) > revision {
-                // The newest are too new: on to the one that is visible.
+            let newest = unsafe VersionKey.revision(key, prefixCount)
+            if newest > revision {
+                if newest > self.revision { throw unsafe VersionKey.tooNew(key, newest, head: self.revision) }
+                // The newest are too new for what is asked: on to the one that is visible.
                 switch skipNewer(&prefix, than: revision) {
                 case .found: break
                 case .nextKey: continue

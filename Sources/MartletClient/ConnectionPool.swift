@@ -113,9 +113,8 @@ final class ConnectionPool: Sendable {
 
     /// Why connecting failed, in few words.
     private static func reason(_ error: any Error) -> String {
-        if let failure = error as? NIOConnectionError {
-            if let first = failure.connectionErrors.first { return reason(first.error) }
-            return "the host is not known"
+        if let failure = error as? NIOConnectionError, let first = failure.connectionErrors.first {
+            return reason(first.error)
         }
         if let failure = error as? IOError {
             switch failure.errnoCode {
@@ -123,10 +122,9 @@ final class ConnectionPool: Sendable {
             case EHOSTUNREACH: return "no route to the host"
             case ENETUNREACH: return "the network is unreachable"
             case ECONNRESET: return "connection reset"
-            default: return String(cString: strerror(failure.errnoCode))
+            default: break
             }
         }
-        if let failure = error as? ChannelError, case .connectTimeout = failure { return "connecting took too long" }
-        return "\(error)"
+        return SocketFailure.text(error)
     }
 }

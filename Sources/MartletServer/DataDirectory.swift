@@ -10,12 +10,14 @@ import StorageEngine
 /// A member's place on the disk, opened and checked: whose it is, and that nobody else uses it.
 ///
 ///     <data-dir>/member/lock          held while the member runs
+///     <data-dir>/member/directory     its own id, and those of the other members' directories
 ///     <data-dir>/member/wal/          the write-ahead log (or --wal-dir)
 ///     <data-dir>/member/state/        the engine: state-<n>/, and incoming-<serial>/ while a snapshot arrives
 struct DataDirectory: Sendable {
     let fileSystem = POSIXFileSystem()
     let logDirectory: String
     let engines: DirectoryEngines
+    private let root: String
     private let lock: any FileLock
 
     /// What the log is marked with: cluster id and member id.
@@ -23,8 +25,14 @@ struct DataDirectory: Sendable {
         withUnsafeBytes(of: (clusterID.littleEndian, memberID.rawValue.littleEndian)) { Array($0) }
     }
 
+    /// Whether there is one: what a member has locked once.
+    static func exists(_ configuration: ServerConfiguration) -> Bool {
+        POSIXFileSystem().exists("\(configuration.dataDirectory)/member/lock")
+    }
+
     init(configuration: ServerConfiguration) throws(ConfigurationError) {
         let root = configuration.dataDirectory
+        self.root = root
         let member = "\(root)/member"
         logDirectory = configuration.walDirectory ?? "\(member)/wal"
         do throws(FileError) {
@@ -45,9 +53,18 @@ struct DataDirectory: Sendable {
                 "the data directory \(root) cannot be used: \(error.operation) of \(error.path) failed: \(error.reason)"
             )
         }
-        engines = DirectoryEngines(directory: "\(member)/state", fileSystem: fileSystem) { path in
-            try LMDBEngine(path: path)
-        }
+        engines = DirectoryEngines(
+            directory: "\(member)/state", fileSystem: fileSystem, open: { try LMDBEngine(path: $0) },
+            isMade: { LMDBEngine.exists(at: $0) })
+    }
+
+    /// Who the members' directories are. There is one as soon as there is a machine.
+    func openRegister() throws -> DirectoryRegister {
+        if let register = try DirectoryRegister.open(in: "\(root)/member", fileSystem) { return register }
+        throw ConfigurationError(
+            "the data directory \(root) has lost its file member/\(DirectoryRegister.fileName), which says which data "
+                + "directories the members run on: a part of it was removed. Restore it from a copy, or remove the "
+                + "member from the cluster and add it again with an empty directory")
     }
 
     /// Opens the state, making the first state of a new cluster where the directory is empty. Half of a member's data
@@ -77,6 +94,10 @@ struct DataDirectory: Sendable {
                 "--initial-cluster-state existing: joining a running cluster is not available yet, and the data "
                     + "directory \(configuration.dataDirectory) is empty; start a new cluster with "
                     + "--initial-cluster-state new")
+        }
+        // First, so that there is never a log or a state without it.
+        if try DirectoryRegister.open(in: "\(root)/member", fileSystem) == nil {
+            _ = try DirectoryRegister.make(in: "\(root)/member", fileSystem)
         }
         try fileSystem.createDirectory(logDirectory)
         try KeyValueMachine.bootstrap(

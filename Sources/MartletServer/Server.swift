@@ -65,9 +65,18 @@ package final class Server: Sendable {
                 "listen-peer-urls": "\(configuration.listenPeerURLs.map(\.description).joined(separator: ","))",
             ])
 
-        let directory = try DataDirectory(configuration: configuration)
+        // A directory in use says more than its ports in use; one that is not there yet is not made in vain.
+        let existing = DataDirectory.exists(configuration) ? try DataDirectory(configuration: configuration) : nil
+        let clientSockets = try configuration.listenClientURLs.map { url throws(ConfigurationError) in
+            try ListeningSocket(url, for: "clients", flag: "--listen-client-urls")
+        }
+        let peerSockets = try configuration.listenPeerURLs.map { url throws(ConfigurationError) in
+            try ListeningSocket(url, for: "peers", flag: "--listen-peer-urls")
+        }
+        let directory = try existing ?? DataDirectory(configuration: configuration)
         self.directory = directory
         let machine = try Self.openMachine(directory, configuration)
+        let register = try directory.openRegister()
         let view = try machine.view
         let memberID = configuration.ownMember.id
         guard view.members.contains(where: { $0.id == memberID }) else {
@@ -92,33 +101,45 @@ package final class Server: Sendable {
         options.requestTimeoutNanoseconds =
             5_000_000_000 + 2 * UInt64(configuration.electionTimeoutMilliseconds) * 1_000_000
 
-        let transportLog = logger
-        let transport = NIOPeerTransport(
-            NIOPeerTransportOptions(
-                node: memberID, cluster: view.clusterID,
-                listenAddresses: configuration.listenPeerURLs.map(\.hostAndPort), seed: entropy.next(),
-                log: { level, message, fields in
-                    transportLog.log(
-                        level: Logger.Level(level), "\(message)",
-                        metadata: Dictionary(
-                            fields.map { ($0.0, "\($0.1)") }, uniquingKeysWith: { first, _ in first }))
-                }), eventLoops: .own(threads: 1))
+        var transportOptions = NIOPeerTransportOptions(
+            node: memberID, cluster: view.clusterID, listenAddresses: [], seed: entropy.next(),
+            log: { level, message, fields in
+                logger.log(
+                    level: Logger.Level(level), "\(message)",
+                    metadata: Dictionary(
+                        fields.map { ($0.0, "\($0.1)") }, uniquingKeysWith: { first, _ in first }))
+            })
+        transportOptions.directory = register.own
+        transportOptions.recognise = { register.recognise($0, $1) }
+        transportOptions.disowned = { peer in
+            signals.fail(
+                NodeFailure(
+                    part: .membership,
+                    reason: "member \(Self.name(of: peer, view, configuration)) knows this member with another data "
+                        + "directory. Without that one it has forgotten what it voted for and acknowledged, and must "
+                        + "not take part: start it with its own data directory, or, where that is lost, remove the "
+                        + "member from the cluster and add it again with an empty directory and "
+                        + "--initial-cluster-state existing"))
+        }
+        transportOptions.listeningSockets = peerSockets.map { $0.take() }
+        let transport = NIOPeerTransport(transportOptions, eventLoops: .own(threads: 1))
+        let snapshotReports = SnapshotReports(logger: logger)
+        machine.installed = { snapshot in snapshotReports.installed(snapshot) }
         transport.setPeers(Self.peers(of: view, besides: memberID))
 
         var environment = RaftNode<KeyValueMachine>.Environment(
             world: ThreadWorld(), fileSystem: directory.fileSystem, logDirectory: directory.logDirectory,
             identity: DataDirectory.identity(clusterID: view.clusterID, memberID: memberID),
             makeTransport: { receiver in
-                do throws(PeerTransportError) {
-                    try transport.start(receiver: receiver)
-                } catch {
-                    throw ConfigurationError("\(error); choose another --listen-peer-urls, or stop what listens there")
-                }
-                return transport
+                try transport.start(receiver: snapshotReports.reporting(receiver))
+                return snapshotReports.reporting(transport)
             },
             snapshotReceiver: StateSnapshotReceiver(engines: directory.engines),
             trace: { event in Self.log(event, to: logger) },
             failed: { failure in signals.fail(failure) })
+        environment.leaderChanged = { before, status, view in
+            Self.log(leaderBefore: before, status, view, configuration, to: logger)
+        }
         environment.runInBackground = { work in SystemThread.start(name: "wal-fill", work) }
         nonisolated(unsafe) let handedOver = machine
         do {
@@ -195,14 +216,12 @@ package final class Server: Sendable {
             }
         }
         var listeners: [any Channel] = []
-        for url in configuration.listenClientURLs {
+        for (socket, url) in zip(clientSockets, configuration.listenClientURLs) {
             do {
-                listeners.append(try port.listen(host: url.host, port: url.port, on: group).wait())
+                listeners.append(try port.listen(socket: socket.take(), on: group).wait())
             } catch {
                 node.stop()
-                throw ConfigurationError(
-                    "cannot listen on \(url) for clients: \(Self.reason(of: error)); choose another "
-                        + "--listen-client-urls, or stop what listens there")
+                throw ConfigurationError("cannot listen on \(url) for clients: \(SocketFailure.text(error))")
             }
         }
         self.listeners = listeners
@@ -258,17 +277,34 @@ package final class Server: Sendable {
         }
     }
 
-    private static func reason(of error: any Error) -> String {
-        guard let error = error as? IOError else { return "\(error)" }
-        return String(cString: strerror(error.errnoCode))
+    private static func name(of id: NodeID, _ view: ReplicaView, _ configuration: ServerConfiguration) -> String {
+        let known = view.members.first { $0.id == id }?.name ?? ""
+        let configured = configuration.initialCluster.members.first { $0.id == id }?.name
+        return known.isEmpty ? configured ?? hex(id.rawValue) : known
+    }
+
+    private static func log(
+        leaderBefore before: NodeID?, _ status: NodeStatus, _ view: ReplicaView, _ configuration: ServerConfiguration,
+        to logger: Logger
+    ) {
+        func name(_ id: NodeID) -> String { Self.name(of: id, view, configuration) }
+        let term = status.term.rawValue
+        if let leader = status.leader {
+            logger.info(
+                "leader is \(name(leader)) at term \(term)",
+                metadata: ["leader-id": "\(hex(leader.rawValue))", "term": "\(term)"])
+        } else if let before {
+            logger.info(
+                "lost the leader \(name(before)), now at term \(term)",
+                metadata: ["leader-id": "\(hex(before.rawValue))", "term": "\(term)"])
+        }
     }
 
     private static func log(_ event: TraceEvent, to logger: Logger) {
         switch event {
-        case .becameFollower(let term, let leader):
-            logger.info(
-                "became follower",
-                metadata: ["term": "\(term.rawValue)", "leader": "\(leader.map { hex($0.rawValue) } ?? "none")"])
+        case .becameFollower(let term, _):
+            // Of whom is told when it is known, which may be later.
+            logger.info("became follower", metadata: ["term": "\(term.rawValue)"])
         case .becamePreCandidate(let term):
             logger.info("asks whether it could win an election", metadata: ["term": "\(term.rawValue)"])
         case .becameCandidate(let term): logger.info("became candidate", metadata: ["term": "\(term.rawValue)"])
@@ -278,8 +314,8 @@ package final class Server: Sendable {
                 "stepped down as leader: the quorum did not answer for an election timeout",
                 metadata: ["term": "\(term.rawValue)"])
         case .configurationChanged(let configuration):
-            logger.info(
-                "configuration changed", metadata: ["voters": "\(configuration.voters.map { hex($0.rawValue) })"])
+            let voters = configuration.voters.map { hex($0.rawValue) }.joined(separator: ",")
+            logger.info("configuration changed", metadata: ["voters": "\(voters)"])
         case .configurationRefused(let reason):
             logger.warning("a configuration change was refused", metadata: ["reason": "\(reason)"])
         case .messageIgnored(let from, let term, let reason):

@@ -25,10 +25,12 @@ package struct PeerHello: Hashable, Sendable {
     package var cluster: UInt64
     package var from: NodeID
     package var to: NodeID
+    /// The data directory that the dialler runs on.
+    package var directory: DirectoryID
 
     package init(
         versions: ClosedRange<UInt8>, purpose: ConnectionPurpose, features: PeerFeatures, cluster: UInt64,
-        from: NodeID, to: NodeID
+        from: NodeID, to: NodeID, directory: DirectoryID
     ) {
         self.versions = versions
         self.purpose = purpose.rawValue
@@ -36,6 +38,7 @@ package struct PeerHello: Hashable, Sendable {
         self.cluster = cluster
         self.from = from
         self.to = to
+        self.directory = directory
     }
 
     init(_ reader: inout ByteReader) throws(DecodingError) {
@@ -48,6 +51,7 @@ package struct PeerHello: Hashable, Sendable {
         cluster = try reader.readUInt64()
         from = NodeID(try reader.readUInt64())
         to = NodeID(try reader.readUInt64())
+        directory = DirectoryID(try reader.readUInt64())
     }
 
     func encode(into writer: inout ByteWriter) {
@@ -58,6 +62,7 @@ package struct PeerHello: Hashable, Sendable {
         writer.write(cluster)
         writer.write(from.rawValue)
         writer.write(to.rawValue)
+        writer.write(directory.rawValue)
     }
 }
 
@@ -69,13 +74,18 @@ package struct PeerWelcome: Hashable, Sendable {
     package var node: NodeID
     /// The dialler, as the acceptor understood it.
     package var dialler: NodeID
+    /// The data directory that the acceptor runs on.
+    package var directory: DirectoryID
 
-    package init(version: UInt8, features: PeerFeatures, cluster: UInt64, node: NodeID, dialler: NodeID) {
+    package init(
+        version: UInt8, features: PeerFeatures, cluster: UInt64, node: NodeID, dialler: NodeID, directory: DirectoryID
+    ) {
         self.version = version
         self.features = features
         self.cluster = cluster
         self.node = node
         self.dialler = dialler
+        self.directory = directory
     }
 
     init(_ reader: inout ByteReader) throws(DecodingError) {
@@ -84,6 +94,7 @@ package struct PeerWelcome: Hashable, Sendable {
         cluster = try reader.readUInt64()
         node = NodeID(try reader.readUInt64())
         dialler = NodeID(try reader.readUInt64())
+        directory = DirectoryID(try reader.readUInt64())
     }
 
     func encode(into writer: inout ByteWriter) {
@@ -92,6 +103,7 @@ package struct PeerWelcome: Hashable, Sendable {
         writer.write(cluster)
         writer.write(node.rawValue)
         writer.write(dialler.rawValue)
+        writer.write(directory.rawValue)
     }
 }
 
@@ -111,6 +123,26 @@ package enum RefusalCode: UInt8, Sendable {
     case notWanted = 7
     /// The snapshot could not be stored, or was not what its checksums said.
     case failed = 8
+    /// The acceptor knows the dialler with another data directory. What it promised there is forgotten: it could vote
+    /// twice in a term, or deny entries that it has acknowledged.
+    case anotherDirectory = 9
+}
+
+extension RefusalCode: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .other: "another reason"
+        case .wrongCluster: "another cluster"
+        case .wrongMember: "another member"
+        case .unknownMember: "an unknown member"
+        case .incompatibleVersion: "an incompatible version"
+        case .unknownPurpose: "an unknown purpose"
+        case .busy: "busy"
+        case .notWanted: "not wanted"
+        case .failed: "failed"
+        case .anotherDirectory: "another data directory"
+        }
+    }
 }
 
 package struct PeerRefusal: Hashable, Sendable {

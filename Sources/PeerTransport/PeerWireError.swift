@@ -14,3 +14,18 @@ package enum PeerWireError: Error, Equatable, Sendable {
     /// A message for somebody else, or one that may not travel this way.
     case misplacedMessage(String)
 }
+
+extension PeerWireError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .notAPeer: "what came is not a member's"
+        case .frameTooLarge(let bytes, let limit): "a frame of \(bytes) bytes, where \(limit) are the most"
+        case .emptyFrame: "a frame without content"
+        case .wrongChecksum: "a frame whose checksum is wrong"
+        case .unknownFrame(let kind): "a frame of unknown kind \(kind)"
+        case .unexpectedFrame(let kind): "a frame of kind \(kind) at a time when it means nothing"
+        case .malformed(let error): "a frame that cannot be decoded: \(error)"
+        case .misplacedMessage(let what): what
+        }
+    }
+}

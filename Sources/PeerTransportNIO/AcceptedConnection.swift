@@ -45,7 +45,7 @@ final class AcceptedConnection: PeerConnectionOwner, @unchecked Sendable {
             try options.configureChannel?(channel, .accepted)
             try channel.pipeline.syncOperations.addHandler(connection)
         } catch {
-            connection.close(.socket("\(error)"))
+            connection.close(.socket(SocketFailure.text(error)))
             throw error
         }
     }
@@ -85,7 +85,14 @@ final class AcceptedConnection: PeerConnectionOwner, @unchecked Sendable {
             } else if !context.isKnown(hello.from) {
                 refusal = PeerRefusal(.unknownMember, "member \(hexadecimal(hello.from.rawValue)) is not known here")
             } else if let purpose = ConnectionPurpose(rawValue: hello.purpose) {
-                return accept(hello, purpose: purpose, version: version, on: connection)
+                switch context.recognise(hello.from, hello.directory) {
+                case .known: return accept(hello, purpose: purpose, version: version, on: connection)
+                case .another:
+                    refusal = PeerRefusal(
+                        .anotherDirectory,
+                        "member \(hexadecimal(hello.from.rawValue)) is known here with another data directory")
+                case .unknown(let reason): refusal = PeerRefusal(.other, reason)
+                }
             } else {
                 refusal = PeerRefusal(.unknownPurpose, "purpose \(hello.purpose) is not known here")
             }
@@ -126,7 +133,7 @@ final class AcceptedConnection: PeerConnectionOwner, @unchecked Sendable {
         connection.accept(
             PeerWelcome(
                 version: version, features: hello.features.intersection(options.features), cluster: options.cluster,
-                node: options.node, dialler: hello.from),
+                node: options.node, dialler: hello.from, directory: options.directory),
             frameLimit: frameLimit)
         context.identify(self, as: hello.from, purpose: purpose)
     }

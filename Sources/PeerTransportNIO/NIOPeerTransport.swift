@@ -64,7 +64,10 @@ package final class NIOPeerTransport: PeerTransport {
         }
         var listeners: [any Channel] = []
         do throws(PeerTransportError) {
-            for address in options.listenAddresses {
+            for socket in options.listeningSockets {
+                listeners.append(try listen(with: socket, group: group, context: context))
+            }
+            for address in options.listenAddresses where options.listeningSockets.isEmpty {
                 listeners.append(try listen(on: address, group: group, context: context))
             }
         } catch {
@@ -87,8 +90,28 @@ package final class NIOPeerTransport: PeerTransport {
         on address: String, group: any EventLoopGroup, context: TransportContext
     ) throws(PeerTransportError) -> any Channel {
         guard let endpoint = Endpoint(address) else { throw .invalidAddress(address) }
+        do {
+            return try bootstrap(group, context).bind(host: endpoint.host, port: endpoint.port).wait()
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            throw .addressInUse(address)
+        } catch {
+            throw .cannotListen(address, reason: SocketFailure.text(error))
+        }
+    }
+
+    private func listen(
+        with socket: Int32, group: any EventLoopGroup, context: TransportContext
+    ) throws(PeerTransportError) -> any Channel {
+        do {
+            return try bootstrap(group, context).withBoundSocket(socket).wait()
+        } catch {
+            throw .cannotListen("a socket that is open already", reason: SocketFailure.text(error))
+        }
+    }
+
+    private func bootstrap(_ group: any EventLoopGroup, _ context: TransportContext) -> ServerBootstrap {
         let limits = options.limits
-        let bootstrap = ServerBootstrap(group: group)
+        return ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: limits.listenBacklog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -101,13 +124,6 @@ package final class NIOPeerTransport: PeerTransport {
                     try AcceptedConnection(eventLoop: channel.eventLoop, context: context).attach(to: channel)
                 }
             }
-        do {
-            return try bootstrap.bind(host: endpoint.host, port: endpoint.port).wait()
-        } catch let error as IOError where error.errnoCode == EADDRINUSE {
-            throw .addressInUse(address)
-        } catch {
-            throw .cannotListen(address, reason: "\(error)")
-        }
     }
 
     /// The ports that are listened on, in the order of the addresses.

@@ -10,6 +10,9 @@ package struct NIOPeerTransportOptions: Sendable {
     package var cluster: UInt64
     /// `host:port` pairs to listen on; port 0 takes any free one.
     package var listenAddresses: [String]
+    /// Sockets that listen already, in the place of ``listenAddresses``: whoever has them knows before the transport
+    /// starts that no port is in use. The transport closes them.
+    package var listeningSockets: [Int32] = []
     /// Seeds the jitter of reconnecting. Members should not share it.
     package var seed: UInt64
     package var limits = PeerTransportLimits()
@@ -20,6 +23,14 @@ package struct NIOPeerTransportOptions: Sendable {
     package var features: PeerFeatures = []
     /// Who may connect besides those given to ``PeerTransport/setPeers(_:)``. Called on event loops; must not block.
     package var isKnown: (@Sendable (NodeID) -> Bool)?
+    /// The data directory that this member runs on.
+    package var directory = DirectoryID(0)
+    /// What to make of the directory that another member names. Called on event loops, in each handshake; may block
+    /// for the disk when a member is met for the first time. nil recognises all.
+    package var recognise: (@Sendable (NodeID, DirectoryID) -> DirectoryRecognition)?
+    /// Called when another member refuses this one, since it knows it with another directory: this one has lost its
+    /// memory and must not go on.
+    package var disowned: (@Sendable (_ by: NodeID) -> Void)?
     package var log: PeerTransportLog
     /// Called on the event loop for each new connection, before the transport adds its own handler: the place for TLS
     /// handlers, which go into the (still empty) pipeline.

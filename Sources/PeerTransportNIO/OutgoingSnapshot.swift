@@ -89,14 +89,14 @@ final class OutgoingSnapshot: PeerConnectionOwner, @unchecked Sendable {
             return finishIfDone()
         }
         switch result {
-        case .failure(let error): dial("cannot connect to \(endpoint): \(error)")
+        case .failure(let error): dial("cannot connect to \(endpoint): \(SocketFailure.text(error))")
         case .success(let channel):
             let options = context.options
             let connection = PeerConnection(
                 role: .dialler(
                     PeerHello(
                         versions: options.versions, purpose: .snapshot, features: options.features,
-                        cluster: options.cluster, from: options.node, to: target)),
+                        cluster: options.cluster, from: options.node, to: target, directory: options.directory)),
                 owner: self, eventLoop: eventLoop, timings: options.timings, wire: options.wire)
             stage = .opening
             lastProgress = .now()
@@ -106,12 +106,13 @@ final class OutgoingSnapshot: PeerConnectionOwner, @unchecked Sendable {
                 if !channel.isActive { connection.close(.closedByPeer) }
             } catch {
                 channel.close(promise: nil)
-                connection.close(.socket("\(error)"))
+                connection.close(.socket(SocketFailure.text(error)))
             }
         }
     }
 
     func connectionUp(_ connection: PeerConnection, welcome: PeerWelcome) {
+        if let objection = context.objection(to: welcome) { return connection.close(objection) }
         connection.write(.snapshotBegin(description))
     }
 

@@ -202,7 +202,7 @@ final class PeerConnection: ChannelInboundHandler, @unchecked Sendable {
 
     func channelInactive(context: ChannelHandlerContext) { finish() }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { close(.socket("\(error)")) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { close(.socket(SocketFailure.text(error))) }
 
     private func open() {
         guard stage == .inactive else { return }

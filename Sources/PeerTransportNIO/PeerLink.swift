@@ -177,7 +177,7 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
                 role: .dialler(
                     PeerHello(
                         versions: options.versions, purpose: .messages, features: options.features,
-                        cluster: options.cluster, from: options.node, to: node)),
+                        cluster: options.cluster, from: options.node, to: node, directory: options.directory)),
                 owner: self, eventLoop: eventLoop, timings: options.timings, wire: options.wire)
             let channel = try result.get()
             phase = .connected(connection)
@@ -186,14 +186,15 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
                 if !channel.isActive { connection.close(.closedByPeer) }
             } catch {
                 channel.close(promise: nil)
-                connection.close(.socket("\(error)"))
+                connection.close(.socket(SocketFailure.text(error)))
             }
         } catch {
-            failed("cannot connect to \(endpoint): \(error)")
+            failed("cannot connect to \(endpoint): \(SocketFailure.text(error))")
         }
     }
 
     func connectionUp(_ connection: PeerConnection, welcome: PeerWelcome) {
+        if let objection = context.objection(to: welcome) { return connection.close(objection) }
         outbox.withLock { $0.goUp() }
         counters.update {
             $0.isConnected = true
@@ -210,6 +211,7 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
             loggedReasons = []
         }
         if case .stopped = phase { return finishStopping() }
+        if case .refused(let refusal) = reason, refusal.code == .anotherDirectory { context.options.disowned?(node) }
         failed(reason.description)
     }
 

@@ -74,6 +74,22 @@ final class TransportContext: Sendable {
         return options.isKnown?(node) ?? false
     }
 
+    func recognise(_ node: NodeID, _ directory: DirectoryID) -> DirectoryRecognition {
+        options.recognise?(node, directory) ?? .known
+    }
+
+    /// Why a dialled member is not the one that is known; nil if it is.
+    func objection(to welcome: PeerWelcome) -> CloseReason? {
+        switch recognise(welcome.node, welcome.directory) {
+        case .known: nil
+        case .another:
+            .wrongIdentity(
+                "member \(hexadecimal(welcome.node.rawValue)) answers with another data directory than it had: it has "
+                    + "lost its memory, and nothing is sent to it")
+        case .unknown(let reason): .socket(reason)
+        }
+    }
+
     // MARK: Accepted connections
 
     /// False when there are too many, or the transport has been stopped.

@@ -45,9 +45,10 @@ package struct NodeOptions: Sendable {
     /// While so much waits in memory for a flusher that does not keep up, nothing more is applied.
     package var unflushedBytesMax = 256 << 20
 
-    /// A batch with so few entries is written and applied on the thread that made it, where the disk answers within
-    /// ``quickSyncNanoseconds``: waking other threads would take longer.
+    /// A batch with so few entries, none of them larger than that, is written and applied on the thread that made it,
+    /// where the disk answers within ``quickSyncNanoseconds``: waking other threads would take longer.
     package var inlineEntries = 4
+    package var inlineEntryBytes = 16 << 10
     package var quickSyncNanoseconds: UInt64 = 1_000_000
 
     #if MARTLET_MUTATIONS

@@ -35,7 +35,13 @@ package final class PublishedState<View: Sendable>: Sendable {
     /// Requests that were taken and not answered yet.
     package let pendingProposals = Atomic<Int>(0)
 
-    package init(status: NodeStatus, view: View, applied: LogIndex) {
+    private let leaderChanged: LeaderObserver?
+
+    /// Told of each new leader, or that there is none any more: who it was, and what is known now.
+    package typealias LeaderObserver = @Sendable (_ before: NodeID?, _ now: NodeStatus, _ view: View) -> Void
+
+    package init(status: NodeStatus, view: View, applied: LogIndex, leaderChanged: LeaderObserver? = nil) {
+        self.leaderChanged = leaderChanged
         statusBox = Mutex(status)
         term.store(status.term.rawValue, ordering: .relaxed)
         viewBox = Mutex(ViewAndIndex(view: view, applied: applied))
@@ -57,10 +63,13 @@ package final class PublishedState<View: Sendable>: Sendable {
     }
 
     func update(_ change: (inout NodeStatus) -> Void) {
-        let newTerm = statusBox.withLock { status in
+        let (newTerm, before, isNews) = statusBox.withLock { status in
+            let (leader, term) = (status.leader, status.term)
             change(&status)
-            return status.term.rawValue
+            let isNews = status.leader != leader || status.leader != nil && status.term != term
+            return (status.term.rawValue, leader, isNews)
         }
         term.store(newTerm, ordering: .relaxed)
+        if isNews, let leaderChanged { leaderChanged(before, status, view) }
     }
 }

@@ -23,6 +23,12 @@ package struct ProposalID: Hashable, Sendable {
         }
     }
 
+    /// What `payload` carries behind the id: the state machine's command. nil if nothing stands there.
+    package static func command(of payload: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+        guard payload.count > encodedBytes else { return nil }
+        return UnsafeRawBufferPointer(rebasing: payload[encodedBytes...])
+    }
+
     /// nil if there are too few bytes.
     package init?(reading payload: UnsafeRawBufferPointer) {
         guard payload.count >= Self.encodedBytes else { return nil }

@@ -20,6 +20,8 @@ package final class RaftNode<Machine: StateMachine>: Sendable {
         package var makeTransport: @Sendable (any PeerReceiver) throws -> any PeerTransport
         package var snapshotReceiver: any SnapshotReceiver<Machine.Staged>
         package var trace: (@Sendable (TraceEvent) -> Void)?
+        /// Called on a stage's thread; must not block.
+        package var leaderChanged: PublishedState<Machine.View>.LeaderObserver?
         /// Called once, on a stage's thread, when the node has stopped by itself.
         package var failed: @Sendable (NodeFailure) -> Void
 
@@ -114,7 +116,8 @@ package final class RaftNode<Machine: StateMachine>: Sendable {
         status.commit = hardState.commit
         status.applied = applied.index
         status.lastIndex = recovered.lastIndex
-        published = PublishedState(status: status, view: try machine.view, applied: applied.index)
+        published = PublishedState(
+            status: status, view: try machine.view, applied: applied.index, leaderChanged: environment.leaderChanged)
 
         let consensus = world.makeMailbox(for: "raft", of: ConsensusInput<Machine>.self)
         let logMailbox = world.makeMailbox(for: "log", of: LogInput.self)
@@ -171,11 +174,12 @@ package final class RaftNode<Machine: StateMachine>: Sendable {
     }
 
     /// The same for a request that has nobody beside it: it is worked off on the caller's own thread where that is free
-    /// and
-    /// the disk is quick, since waking other threads would take longer than the work. May block for one fdatasync.
+    /// and the disk is quick, since waking other threads would take longer than the work. May block for one fdatasync.
     package func proposeAlone(_ proposal: CommandProposal<Machine>) {
         let lastSync = published.lastSyncNanoseconds.load(ordering: .relaxed)
-        if lastSync < options.quickSyncNanoseconds, proposal.isQuick {
+        if lastSync < options.quickSyncNanoseconds, proposal.payload.count <= options.inlineEntryBytes,
+            proposal.isQuick
+        {
             consensus.postAndRun(.propose(proposal))
         } else {
             consensus.post(.propose(proposal))

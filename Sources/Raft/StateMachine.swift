@@ -16,8 +16,7 @@ package protocol StateMachine: AnyObject, SendableMetatype {
     /// The last entry whose effects are in the state, durable or not.
     var applied: AppliedPlace { get }
     /// Where the state was born: by bootstrap, or by the installation of a snapshot. While ``applied`` is still there,
-    /// the
-    /// log may know nothing of it; later, a log that does not reach ``applied`` has lost something.
+    /// the log may know nothing of it; later, a log that does not reach ``applied`` has lost something.
     var origin: AppliedPlace { get }
     /// The configuration as of ``applied``.
     var configuration: Configuration { get }
@@ -27,8 +26,7 @@ package protocol StateMachine: AnyObject, SendableMetatype {
     ///   answer would hold.
     func apply(_ command: UnsafeRawBufferPointer, at place: AppliedPlace, isAwaited: Bool) throws -> Result
     /// Whether these bytes are a command that can be applied. Asked of what other members forward, before it gets into
-    /// the
-    /// log: what is in the log must be applied by everyone.
+    /// the log: what is in the log must be applied by everyone.
     static func accepts(_ command: UnsafeRawBufferPointer) -> Bool
 
     /// Whether a command is surely small work, so that it may be done on the thread that also listens for heartbeats.

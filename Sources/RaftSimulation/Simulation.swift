@@ -5,8 +5,7 @@ import RaftCore
 import Replica
 
 /// One seed's whole play: a cluster, clients and misfortune; then calm, in which the cluster must come together; then
-/// the
-/// verdict.
+/// the verdict.
 package struct Simulation {
     package struct Report: Sendable {
         package var seed: UInt64

@@ -31,8 +31,9 @@ struct ClusterDirectory {
 
     /// nil if the state belongs to no cluster yet.
     init?(reading state: State) throws {
-        guard let cluster = state.meta(Self.clusterKey) else { return nil }
-        guard let origin = state.meta(Self.originKey), let configuration = state.meta(Self.configurationKey) else {
+        guard let cluster = try state.meta(Self.clusterKey) else { return nil }
+        guard let origin = try state.meta(Self.originKey), let configuration = try state.meta(Self.configurationKey)
+        else {
             throw NodeFailure(part: .stateMachine, reason: "the state's description of its cluster is incomplete")
         }
         do {

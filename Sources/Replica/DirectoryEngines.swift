@@ -3,30 +3,42 @@ package import StorageEngine
 import Synchronization
 
 /// Engines in directories: `state-<n>` with the greatest n is the current one; `incoming-<serial>` is being filled. One
-/// rename
-/// and one directory fsync install a snapshot, so that a crash leaves either the old state or the new, never neither.
+/// rename and one directory fsync install a snapshot, so that a crash leaves either the old state or the new, never
+/// neither.
 package final class DirectoryEngines: EngineProvider {
     private let directory: String
     private let fileSystem: any FileSystem
     private let open: @Sendable (String) throws -> any StorageEngine
+    private let isMade: @Sendable (String) -> Bool
     private let generation = Mutex<Int>(0)
     private let stagings = Mutex<Int>(0)
     private let current = Mutex<(any StorageEngine)?>(nil)
 
+    /// - Parameters:
+    ///   - open: opens the engine in a directory, or makes it.
+    ///   - isMade: whether there is an engine in a directory. It changes nothing.
     package init(
-        directory: String, fileSystem: any FileSystem, open: @escaping @Sendable (String) throws -> any StorageEngine
+        directory: String, fileSystem: any FileSystem, open: @escaping @Sendable (String) throws -> any StorageEngine,
+        isMade: @escaping @Sendable (String) -> Bool
     ) {
         self.directory = directory
         self.fileSystem = fileSystem
         self.open = open
+        self.isMade = isMade
     }
 
     private func statePath(_ generation: Int) -> String { "\(directory)/state-\(generation)" }
 
-    /// Whether there is a state to open; where there is none, ``openCurrent()`` makes an empty one.
+    private func number(of name: String) -> Int? {
+        name.hasPrefix("state-") ? Int(name.dropFirst("state-".count)) : nil
+    }
+
+    /// Whether there is a state to open, and not just a directory for it; where there is none, ``openCurrent()`` makes
+    /// an empty one. Changes nothing.
     package func holdsState() throws -> Bool {
-        guard fileSystem.exists(directory) else { return false }
-        return try fileSystem.list(directory).contains { $0.hasPrefix("state-") }
+        guard fileSystem.exists(directory), let newest = try fileSystem.list(directory).compactMap(number(of:)).max()
+        else { return false }
+        return isMade(statePath(newest))
     }
 
     package func openCurrent() throws -> any StorageEngine {
@@ -35,7 +47,7 @@ package final class DirectoryEngines: EngineProvider {
         for name in try fileSystem.list(directory) {
             if name.hasPrefix("incoming-") {
                 try fileSystem.removeTree("\(directory)/\(name)")
-            } else if name.hasPrefix("state-"), let number = Int(name.dropFirst("state-".count)) {
+            } else if let number = number(of: name) {
                 generations.append(number)
             }
         }

@@ -7,8 +7,7 @@ import StorageEngine
 import Synchronization
 
 // A snapshot on its way between members (Documentation/formats/snapshot-stream.md): chunks of rows in the tables'
-// order,
-// then a last chunk with what they must add up to. It names no engine: members may use different ones.
+// order, then a last chunk with what they must add up to. It names no engine: members may use different ones.
 
 enum SnapshotChunk {
     static let rows: UInt8 = 1
@@ -205,12 +204,16 @@ private final class StateStagingSink: StagingSink, @unchecked Sendable {
         guard isWhole, arrived.isEmpty else { throw failure("the stream ended early") }
         let origin = AppliedPlace(index: description.index, term: description.term)
         batch.append(
-            .put(.meta, key: ClusterDirectory.originKey.rowKey, value: ClusterDirectory.encode(origin: origin)))
+            .put(
+                .meta, key: ClusterDirectory.originKey.rowKey,
+                value: ClusterDirectory.originKey.rowValue(ClusterDirectory.encode(origin: origin))))
         try commit()
         let state = try State(store: LayeredStore(engine: staged.engine))
         guard state.applied.index == description.index.rawValue, state.applied.term == description.term.rawValue else {
             throw failure("it stands at entry \(state.applied.index), not at \(description.index.rawValue) as it says")
         }
+        // What was damaged at the sender is not passed on.
+        try state.check()
         isOver = true
         ended()
         return StagedSnapshot(engine: staged, description: description, engines: engines)

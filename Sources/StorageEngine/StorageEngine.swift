@@ -11,12 +11,19 @@ package enum Table: UInt8, Sendable, CaseIterable {
 }
 
 /// What can go wrong in an engine.
-package enum EngineError: Error, Equatable, Sendable {
+package enum EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The engine's own structure or a record's checksum is wrong: the member stops.
     case corrupt(String)
     /// The disk is full; nothing of the batch was written.
     case full(String)
     case io(String)
+
+    package var description: String {
+        switch self {
+        case .corrupt(let reason): "damaged: \(reason)"
+        case .full(let reason), .io(let reason): reason
+        }
+    }
 }
 
 /// One change to a table.

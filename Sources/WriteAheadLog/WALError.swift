@@ -24,3 +24,23 @@ package enum WALError: Error, Equatable, Sendable {
     /// The replay closure refused a record: its checksums hold and its content makes no sense.
     case rejected(RecordLocation, reason: String)
 }
+
+extension WALError: CustomStringConvertible {
+    /// In an operator's words: this ends up in the log and in what the member says last.
+    package var description: String {
+        switch self {
+        case .corrupt(let segment, let offset, let reason): "segment \(segment) is damaged at \(offset): \(reason)"
+        case .foreign(let segment, _, _): "segment \(segment) belongs to another member or cluster"
+        case .missingSegment(let segment): "segment \(segment) is missing"
+        case .unsupportedVersion(let segment, let version):
+            "segment \(segment) is in format \(version), which this version cannot read"
+        case .io(let error): "\(error)"
+        case .poisoned: "an earlier write failed, and what the disk holds is unknown"
+        case .recordTooLarge(let bytes, let limit): "a record of \(bytes) bytes, where \(limit) are the most"
+        case .batchFull(let limit): "more than \(limit) bytes wait to be written"
+        case .notFound(let location): "no record is at \(location.offset) of segment \(location.segment)"
+        case .rejected(let location, let reason):
+            "the record at \(location.offset) of segment \(location.segment) makes no sense: \(reason)"
+        }
+    }
+}

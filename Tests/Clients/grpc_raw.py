@@ -644,9 +644,6 @@ class Protocol(Pair):
             with self.subTest(kind):
                 self.assertNotEqual(replies[0].headers.get(":status"), "200", replies)
 
-    # nghttp2 resets a stream whose :authority has a character that RFC 3986 does not allow there (PROTOCOL_ERROR),
-    # unless it is told to leave checks of messages to us (nghttp2_option_set_no_http_messaging).
-    @unittest.expectedFailure
     def test_an_authority_of_any_form(self):
         """etcd's clients of 3.4 send a whole URL when they talk to one endpoint, those of 3.5.0 a resolver's target."""
         for authority in (

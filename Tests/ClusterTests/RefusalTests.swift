@@ -47,6 +47,11 @@ extension ClusterTests {
                 of: third, saying: [third.dataDirectory, "holds a log without its state"])
             try files.moveItem(atPath: aside, toPath: third.stateDirectory)
 
+            let register = "\(third.dataDirectory)/member/directory"
+            try files.moveItem(atPath: register, toPath: aside)
+            try await cluster.expectRefusal(of: third, saying: [third.dataDirectory, "has lost its file"])
+            try files.moveItem(atPath: aside, toPath: register)
+
             // Nothing that was refused has done harm.
             try cluster.start(third)
             try await cluster.waitUntilReady()
@@ -54,6 +59,35 @@ extension ClusterTests {
             await client.shutdown()
             let agreement = try await cluster.waitUntilAgreed()
             #expect(agreement.revision == 102)
+        }
+    }
+
+    /// It has forgotten what it voted for and acknowledged: with it, a majority could deny an acknowledged write.
+    @Test func `a member whose data is gone does not come back under its old name`() async throws {
+        try await withCluster { cluster in
+            let (first, second, third) = (cluster.members[0], cluster.members[1], cluster.members[2])
+            let client = first.client()
+            for number in 1...20 { try await client.put("kept/\(number)", "\(number)") }
+            _ = try await cluster.waitUntilAgreed()
+
+            third.kill()
+            try FileManager.default.removeItem(atPath: third.dataDirectory)
+            let process = try cluster.start(third)
+            #expect(try await process.ending(within: .seconds(20)) == .exited(1))
+            #expect(third.tail.contains("with another data directory"))
+            #expect(third.tail.contains("remove the member"))
+
+            // Alone with it, nobody of the old cluster goes on: it is no member of a majority.
+            third.kill()
+            try cluster.start(third)
+            first.kill()
+            let lonely = second.client(timeout: .seconds(3))
+            await #expect(throws: (any Error).self) { try await lonely.put("kept/21", "21") }
+            await lonely.shutdown()
+            try cluster.start(first)
+            try await client.put("kept/22", "22")
+            await client.shutdown()
+            third.kill()
         }
     }
 }

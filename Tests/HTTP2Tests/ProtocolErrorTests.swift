@@ -225,6 +225,36 @@ import Testing
             "an empty :path (8.3.1)", .streamError([1]),
             headers(without(":path").prefix(2) + [(":path", "")] + without(":path").dropFirst(2))),
         Case(":path twice (8.3.1)", .streamError([1]), headers([(":path", "/")] + RawPeer.request())),
+        Case(":authority twice (8.3.1)", .streamError([1]), headers([(":authority", "a")] + RawPeer.request())),
+        Case(
+            "a :path that is no path (8.3.1)", .streamError([1]),
+            headers([(":method", "POST"), (":scheme", "http"), (":path", "test.Echo/Unary")])),
+        Case(
+            "the :path of OPTIONS with another :method (8.3.1)", .streamError([1]),
+            headers([(":method", "GET"), (":scheme", "http"), (":path", "*")])),
+        Case(
+            "CONNECT with a :path (8.5)", .streamError([1]),
+            headers([(":method", "CONNECT")] + without(":method"))),
+        Case("a line feed in a value (8.2.1)", .streamError([1]), headers(RawPeer.request(extra: [("x", "a\nb")]))),
+        Case("a colon in a name (8.2.1)", .streamError([1]), headers(RawPeer.request(extra: [("x:y", "1")]))),
+        Case(
+            "a content-length that is no number (8.1.1)", .streamError([1]),
+            headers(RawPeer.request(extra: [("content-length", "-1")]))),
+        Case(
+            "content-length twice (8.1.1)", .streamError([1]),
+            headers(RawPeer.request(extra: [("content-length", "0"), ("content-length", "0")]))),
+        Case(
+            "content-length without a body (8.1.1)", .streamError([1]),
+            headers(RawPeer.request(extra: [("content-length", "1")]))),
+        Case(
+            "more bytes than content-length says (8.1.1)", .streamError([1]),
+            frame(
+                RawPeer.headers, RawPeer.endHeaders, 1,
+                RawPeer.block(RawPeer.request("/test.Echo/Stream", extra: [("content-length", "5")]))),
+            frame(RawPeer.data, 0, 1, RawPeer.message([1, 2]))),
+        Case(
+            "an upper case field name in trailers (8.2.1)", .streamError([1]), open,
+            frame(RawPeer.headers, RawPeer.endHeaders | RawPeer.endStream, 1, RawPeer.block([("X", "y")]))),
         Case(
             "content-length that is not the body's (8.1.1)", .streamError([1]),
             frame(

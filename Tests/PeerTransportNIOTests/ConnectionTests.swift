@@ -126,7 +126,7 @@ extension TransportTests {
             try withCluster { members in
                 members[0].transport.setPeers([members[0].address, members[1].address])
                 #expect(eventually { !members[2].isConnected(to: 1) })
-                #expect(eventually { members[2].log.count("unknownMember") > 0 })
+                #expect(eventually { members[2].log.count("an unknown member") > 0 })
                 members[0].transport.send([heartbeat(from: 1, to: 3, 1), heartbeat(from: 1, to: 2, 2)])
                 members[2].send(heartbeat(from: 3, to: 1, 3))
                 #expect(eventually { members[1].receiver.count == 1 })
@@ -150,6 +150,20 @@ extension TransportTests {
             #expect(older.isClosedByPeer())
             newer.write(PeerFrame.messages([heartbeat(from: 2, to: 1, 5)]).encoded())
             #expect(eventually { one.receiver.count == 1 })
+        }
+
+        @Test func `sockets that listen already are taken over`() throws {
+            let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            #expect(Glibc.listen(listener, 16) == 0)  // unbound: any free port
+            var options = NIOPeerTransportOptions(node: NodeID(1), cluster: 7, listenAddresses: ["nonsense"], seed: 1)
+            options.listeningSockets = [listener]
+            let transport = NIOPeerTransport(options, eventLoops: .own(threads: 1))
+            try transport.start(receiver: TestReceiver())
+            defer { transport.stop() }
+            transport.setPeers([PeerAddress(node: NodeID(2), endpoints: [])])
+            let port = try #require(transport.boundPorts.first)
+            _ = try RawConnection(port: port).shake(from: 2, to: 1)
+            #expect(eventually { transport.statistics.acceptedConnections == 1 })
         }
 
         @Test func `an address in use is named`() throws {
@@ -260,7 +274,8 @@ final class SilentAcceptor {
                         PeerFrame.magic
                         + PeerFrame.welcome(
                             PeerWelcome(
-                                version: 1, features: [], cluster: 7, node: NodeID(arguments.node), dialler: NodeID(1))
+                                version: 1, features: [], cluster: 7, node: NodeID(arguments.node), dialler: NodeID(1),
+                                directory: DirectoryID(0))
                         ).encoded()
                     _ = send(client, welcome, welcome.count, Int32(MSG_NOSIGNAL))
                 }

@@ -28,7 +28,7 @@ extension TransportTests {
             #expect(try refusal(one) { try $0.shake(from: 2, to: 1, versions: 1...5) } == nil)
             #expect(one.transport.statistics.refusedConnections == 5)
             for _ in 0..<5 { _ = try refusal(one) { try $0.shake(from: 9, to: 1) } }
-            #expect(one.log.count("unknownMember") == 1, "logged once")
+            #expect(one.log.count("an unknown member") == 1, "logged once")
         }
 
         @Test func `a refused dialler says so once, goes on, and gets in when it is known`() throws {
@@ -38,7 +38,7 @@ extension TransportTests {
             defer { two.stop() }
             two.transport.setPeers([one.address])
             #expect(eventually { (two.statistics(of: 1)?.failures ?? 0) > 4 })
-            #expect(two.log.count("unknownMember") == 1)
+            #expect(two.log.count("an unknown member") == 1)
             one.transport.setPeers([two.address])
             #expect(eventually { two.isConnected(to: 1) })
         }
@@ -74,7 +74,7 @@ extension TransportTests {
             #expect(
                 eventually { (one.statistics(of: 2)?.failures ?? 0) > 3 && (two.statistics(of: 1)?.failures ?? 0) > 3 })
             #expect(!one.isConnected(to: 2) && !two.isConnected(to: 1))
-            #expect(one.log.count("wrongCluster") == 2, "once as dialler, once as acceptor")
+            #expect(one.log.count("another cluster") == 2, "once as dialler, once as acceptor")
         }
 
         @Test func `the dialler checks who answers`() throws {
@@ -87,6 +87,68 @@ extension TransportTests {
             #expect(!one.isConnected(to: 2))
         }
 
+        /// What a member knows of the others' directories, and who has refused it.
+        final class Memory: Sendable {
+            private let state: Mutex<(known: [NodeID: DirectoryID], refusedBy: [NodeID])>
+            init(_ known: [UInt64: UInt64]) {
+                state = Mutex((known.reduce(into: [:]) { $0[NodeID($1.key)] = DirectoryID($1.value) }, []))
+            }
+            var refusedBy: [NodeID] { state.withLock { $0.refusedBy } }
+
+            func attach(to options: inout NIOPeerTransportOptions, own: UInt64) {
+                options.directory = DirectoryID(own)
+                options.recognise = { node, directory in
+                    self.state.withLock { state in
+                        let known = state.known[node] ?? directory
+                        state.known[node] = known
+                        return known == directory ? .known : .another
+                    }
+                }
+                options.disowned = { peer in self.state.withLock { $0.refusedBy.append(peer) } }
+            }
+        }
+
+        @Test func `a member that comes back with another data directory is refused, and told so`() throws {
+            let memory = Memory([:])
+            let one = try TestMember(1) { memory.attach(to: &$0, own: 10) }
+            defer { one.stop() }
+            let forgetful = Memory([:])
+            do {
+                let two = try TestMember(2) { $0.directory = DirectoryID(20) }
+                one.transport.setPeers([two.address])
+                two.transport.setPeers([one.address])
+                #expect(eventually { one.isConnected(to: 2) && two.isConnected(to: 1) })
+                two.stop()
+            }
+            let wiped = try TestMember(2) { forgetful.attach(to: &$0, own: 21) }
+            defer { wiped.stop() }
+            one.transport.setPeers([wiped.address])
+            wiped.transport.setPeers([one.address])
+            #expect(eventually { forgetful.refusedBy.contains(NodeID(1)) })
+            #expect(eventually { one.log.count("answers with another data directory") == 1 })
+            one.send(heartbeat(from: 1, to: 2, 1))
+            wiped.send(heartbeat(from: 2, to: 1, 1))
+            #expect(!eventually(0.3) { one.receiver.count > 0 || wiped.receiver.count > 0 })
+            #expect(!one.isConnected(to: 2) && !wiped.isConnected(to: 1))
+            #expect(memory.refusedBy.isEmpty)
+        }
+
+        @Test func `a member that cannot be remembered is not listened to yet`() throws {
+            let box = Box(isKnown: false)
+            let one = try TestMember(1) { options in
+                options.recognise = { _, _ in box.value ? .known : .unknown(reason: "the disk is full") }
+            }
+            defer { one.stop() }
+            let two = try TestMember(2)
+            defer { two.stop() }
+            one.transport.setPeers([two.address])
+            two.transport.setPeers([one.address])
+            #expect(eventually { (two.statistics(of: 1)?.failures ?? 0) > 2 })
+            #expect(!two.isConnected(to: 1) && two.log.count("the disk is full") == 1)
+            box.value = true
+            #expect(eventually { two.isConnected(to: 1) && one.isConnected(to: 2) })
+        }
+
         @Test func `members of different versions meet at the newest common one, others do not`() throws {
             let one = try TestMember(1) { $0.versions = 1...2 }
             defer { one.stop() }
@@ -97,7 +159,7 @@ extension TransportTests {
             for member in [one, two, three] { member.transport.setPeers([one.address, two.address, three.address]) }
             #expect(eventually { one.isConnected(to: 2) && two.isConnected(to: 1) && two.isConnected(to: 3) })
             #expect(eventually { (one.statistics(of: 3)?.failures ?? 0) > 2 })
-            #expect(one.log.count("incompatibleVersion") > 0 && !one.isConnected(to: 3))
+            #expect(one.log.count("an incompatible version") > 0 && !one.isConnected(to: 3))
         }
 
         @Test func `features are what both ends can`() throws {
@@ -107,10 +169,11 @@ extension TransportTests {
             let raw = try RawConnection(port: one.port)
             let hello = PeerHello(
                 versions: 1...1, purpose: .messages, features: PeerFeatures(rawValue: 0b1011), cluster: 7,
-                from: NodeID(2), to: NodeID(1))
+                from: NodeID(2), to: NodeID(1), directory: DirectoryID(0))
             raw.write(PeerFrame.magic + PeerFrame.hello(hello).encoded())
             let welcome = PeerWelcome(
-                version: 1, features: PeerFeatures(rawValue: 0b10), cluster: 7, node: NodeID(1), dialler: NodeID(2))
+                version: 1, features: PeerFeatures(rawValue: 0b10), cluster: 7, node: NodeID(1), dialler: NodeID(2),
+                directory: DirectoryID(0))
             #expect(try raw.readFrames(1) == [.welcome(welcome)])
         }
 
@@ -135,13 +198,15 @@ extension TransportTests {
                     PeerFrame.hello(
                         PeerHello(
                             versions: 1...1, purpose: .messages, features: [], cluster: 7, from: NodeID(2),
-                            to: NodeID(1))
+                            to: NodeID(1), directory: DirectoryID(0))
                     ).encoded()
                 ),
                 (
                     "a welcome",
                     PeerFrame.welcome(
-                        PeerWelcome(version: 1, features: [], cluster: 7, node: NodeID(2), dialler: NodeID(1))
+                        PeerWelcome(
+                            version: 1, features: [], cluster: 7, node: NodeID(2), dialler: NodeID(1),
+                            directory: DirectoryID(0))
                     ).encoded()
                 ),
                 ("a chunk", PeerFrame.snapshotChunk(index: 0, [1]).encoded()),
@@ -173,7 +238,9 @@ extension TransportTests {
             one.transport.setPeers([PeerAddress(node: NodeID(2), endpoints: [])])
             let raw = try RawConnection(port: one.port)
             let hello = PeerFrame.hello(
-                PeerHello(versions: 1...1, purpose: .messages, features: [], cluster: 7, from: NodeID(2), to: NodeID(1))
+                PeerHello(
+                    versions: 1...1, purpose: .messages, features: [], cluster: 7, from: NodeID(2), to: NodeID(1),
+                    directory: DirectoryID(0))
             ).encoded()
             let messages = (0..<20).map { heartbeat(from: 2, to: 1, $0) }
             let bytes = PeerFrame.magic + hello + messages.flatMap { PeerFrame.messages([$0]).encoded() }

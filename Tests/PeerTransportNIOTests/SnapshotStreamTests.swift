@@ -168,7 +168,7 @@ extension TransportTests {
                 members[0].transport.sendSnapshot(
                     description(), from: TestSource(chunks(3, of: 10)), completion: outcome.completion)
                 #expect(eventually { outcome.all == [false] })
-                #expect(members[0].log.count("notWanted") == 1)
+                #expect(members[0].log.count("not wanted") == 1)
                 #expect(members[0].statistics(of: 2)?.snapshotsFailed == 1)
             }
         }
@@ -313,7 +313,7 @@ extension TransportTests {
                     + PeerFrame.hello(
                         PeerHello(
                             versions: 1...1, purpose: .snapshot, features: [], cluster: 7, from: NodeID(2),
-                            to: NodeID(1))
+                            to: NodeID(1), directory: DirectoryID(0))
                     ).encoded() + PeerFrame.snapshotBegin(description(from: 2, to: 1)).encoded())
             let frames = try raw.readFrames(2)
             #expect(frames.map(\.kind) == [.welcome, .snapshotReady])

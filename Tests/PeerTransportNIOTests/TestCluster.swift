@@ -217,7 +217,7 @@ final class RawConnection {
                 + PeerFrame.hello(
                     PeerHello(
                         versions: versions, purpose: purpose, features: [], cluster: cluster, from: NodeID(from),
-                        to: NodeID(to))
+                        to: NodeID(to), directory: DirectoryID(0))
                 ).encoded())
         return try readFrames(1).first
     }

@@ -7,7 +7,7 @@ import Testing
 @Suite struct `Peer frames` {
     let hello = PeerHello(
         versions: 1...3, purpose: .snapshot, features: PeerFeatures(rawValue: 5), cluster: 77, from: NodeID(1),
-        to: NodeID(2))
+        to: NodeID(2), directory: DirectoryID(9))
 
     func frames(seed: UInt64) -> [PeerFrame] {
         var samples = MessageSamples(seed: seed)
@@ -18,7 +18,8 @@ import Testing
             .hello(hello),
             .welcome(
                 PeerWelcome(
-                    version: 1, features: PeerFeatures(rawValue: 1), cluster: 9, node: NodeID(4), dialler: NodeID(5))),
+                    version: 1, features: PeerFeatures(rawValue: 1), cluster: 9, node: NodeID(4), dialler: NodeID(5),
+                    directory: DirectoryID(0))),
             .refusal(PeerRefusal(.unknownMember, "who are you?")),
             .messages((0..<20).map { _ in samples.message() }),
             .ping(samples.number()), .pong(samples.number()),
@@ -60,6 +61,7 @@ import Testing
             PeerFrame.hello(hello).encoded()[8...] == [
                 0x01, 1, 3, 2, 5, 0, 0, 0, 0, 0, 0, 0,
                 77, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,
+                9, 0, 0, 0, 0, 0, 0, 0,
             ])
     }
 

@@ -2,8 +2,7 @@ import RaftSimulation
 import Testing
 
 /// The simulator itself: the same seed is the same play, and healthy code survives a few of them. `scripts/simulate`
-/// plays
-/// many.
+/// plays many.
 @Suite struct SimulationTests {
     private var short: Simulation.Options {
         var options = Simulation.Options()

@@ -18,6 +18,21 @@ public enum WireError: Error, Equatable, Sendable {
     case tooManyElements(field: Int)
 }
 
+extension WireError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .truncated: "unexpected EOF"
+        case .varintTooLong: "an integer of more than 64 bits"
+        case .invalidTag: "an invalid field number or wire type"
+        case .wrongWireType(let field): "field \(field) has the wrong wire type"
+        case .unmatchedEndGroup: "the end of a group that was not begun"
+        case .nestedTooDeeply: "messages are nested too deeply"
+        case .invalidUTF8(let field): "field \(field) is a string that contains invalid UTF-8"
+        case .tooManyElements(let field): "field \(field) has too many elements"
+        }
+    }
+}
+
 /// What the codecs accept at most.
 public enum WireLimits {
     /// How deep messages may lie inside messages. A level of nested transactions costs two (`RequestOp`, then

@@ -136,7 +136,7 @@ package struct ConfigurationParser {
         do {
             root = try Yams.compose(yaml: text)
         } catch {
-            throw ConfigurationError("\(path) is neither YAML nor JSON: \(error)")
+            throw ConfigurationError("\(path) is neither YAML nor JSON: \(YAMLProblem.describe(error))")
         }
         guard let root else { return [:] }
         guard case .mapping(let mapping) = root else {

@@ -12,8 +12,7 @@ struct RecoveredLog {
     private(set) var entries: [Entry] = []
     private let retainAfter: LogIndex
     /// The log's first segments were removed: the term before the first entry is not known, until the cut's record
-    /// names
-    /// a later place.
+    /// names a later place.
     private(set) var isBaseTermUnknown = false
 
     /// - Parameter retainAfter: the state's applied index: later entries will be applied again, and are kept whole.

@@ -140,10 +140,9 @@ final class ApplyStage<Machine: StateMachine>: Stage {
     }
 
     private func apply(_ payload: UnsafeRawBufferPointer, at place: AppliedPlace) throws {
-        guard let id = ProposalID(reading: payload) else {
+        guard let id = ProposalID(reading: payload), let command = ProposalID.command(of: payload) else {
             throw NodeFailure(part: .stateMachine, reason: "entry \(place.index.rawValue) is too short for a command")
         }
-        let command = UnsafeRawBufferPointer(rebasing: payload[ProposalID.encodedBytes...])
         let isAwaited = id.origin == options.id && pending[id.sequence] != nil
         let result = try machine.apply(command, at: place, isAwaited: isAwaited)
         if isAwaited { answer(id, result) }

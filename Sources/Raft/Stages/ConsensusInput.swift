@@ -14,11 +14,7 @@ package struct CommandProposal<Machine: StateMachine>: Sendable {
 
     /// Surely small work (``StateMachine/isQuick(_:)``).
     var isQuick: Bool {
-        payload.count <= 16 << 10
-            && payload.withUnsafeBytes {
-                $0.count > ProposalID.encodedBytes
-                    && Machine.isQuick(UnsafeRawBufferPointer(rebasing: $0[ProposalID.encodedBytes...]))
-            }
+        payload.withUnsafeBytes { ProposalID.command(of: $0).map(Machine.isQuick) ?? false }
     }
 }
 

@@ -179,9 +179,8 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
     private func isAcceptable(_ message: Message) -> Bool {
         guard case .propose(let proposals) = message.body else { return true }
         for proposal in proposals where proposal.kind == .command {
-            let isCommand = proposal.payload.withUnsafeBytes { payload in
-                payload.count > ProposalID.encodedBytes
-                    && Machine.accepts(UnsafeRawBufferPointer(rebasing: payload[ProposalID.encodedBytes...]))
+            let isCommand = proposal.payload.withUnsafeBytes {
+                ProposalID.command(of: $0).map(Machine.accepts) ?? false
             }
             guard isCommand else {
                 outlets.trace?(.messageIgnored(from: message.from, message.term, "a proposal that is no command"))
@@ -499,15 +498,14 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
     }
 
     private func isSmall(_ entries: [Entry]) -> Bool {
-        entries.count <= options.inlineEntries && entries.allSatisfy { $0.payload.count <= 16 << 10 }
+        entries.count <= options.inlineEntries
+            && entries.allSatisfy { $0.payload.count <= options.inlineEntryBytes }
     }
 
     private func isQuick(_ entry: Entry) -> Bool {
         guard entry.kind == .command else { return false }
-        return entry.payload.withUnsafeBytes { payload in
-            payload.isEmpty
-                || payload.count > ProposalID.encodedBytes
-                    && Machine.isQuick(UnsafeRawBufferPointer(rebasing: payload[ProposalID.encodedBytes...]))
+        return entry.payload.withUnsafeBytes {
+            $0.isEmpty || ProposalID.command(of: $0).map(Machine.isQuick) ?? false
         }
     }
 

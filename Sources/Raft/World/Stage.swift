@@ -23,8 +23,7 @@ package protocol Mailbox<Input>: AnyObject, Sendable {
     /// Puts the input in without waking the stage: it is seen when something else wakes it.
     func postQuietly(_ input: Input)
     /// Puts the input in, and has the stage work it off on the caller's own thread if it is at rest. For small work
-    /// only,
-    /// where waking a thread would cost more than the work (a lone client waits for every such wake).
+    /// only, where waking a thread would cost more than the work (a lone client waits for every such wake).
     func postAndRun(_ input: Input)
 }
 

@@ -1,6 +1,5 @@
 /// Checks a history against the log that was applied, with the revisions that the answers carry: in time that grows
-/// with
-/// the history's length, where the search for an order (``LinearizabilityChecker``) can take for ever.
+/// with the history's length, where the search for an order (``LinearizabilityChecker``) can take for ever.
 ///
 /// What was applied, replayed by a model that knows nothing of the store, says what each key held at each revision. An
 /// answer must say what the model says at the answer's revision, and revisions must agree with time: what began after

@@ -1,8 +1,7 @@
 package import Platform
 
 /// The only thing that moves in the simulated world: events at virtual times, taken one after another. Two events at
-/// the
-/// same time happen in the order in which they were put in, so that one seed gives one run.
+/// the same time happen in the order in which they were put in, so that one seed gives one run.
 package final class EventQueue {
     private struct Event {
         var time: UInt64

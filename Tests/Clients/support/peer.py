@@ -23,9 +23,10 @@ def crc32c(data):
 
 
 def peer_hello(**replacing):
-    values = {"kind": 1, "lowest": 1, "highest": 1, "purpose": 1, "features": 0, "cluster": 1, "own": 2, "other": 3}
+    values = {"kind": 1, "lowest": 1, "highest": 1, "purpose": 1, "features": 0, "cluster": 1, "own": 2, "other": 3,
+              "directory": 7}
     values.update(replacing)
-    return struct.pack("<BBBBQQQQ", *values.values())
+    return struct.pack("<BBBBQQQQQ", *values.values())
 
 
 def peer_frame(body, length=None, checksum=None):

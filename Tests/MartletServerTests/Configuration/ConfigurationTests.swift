@@ -167,7 +167,16 @@ struct ConfigurationSourcesTests {
         #expect(read("nam: a") == "nam in c is not a key that is known; did you mean name?")
         #expect(read("- a") == "c is not a list of keys and values; write a line as name: value")
         #expect(read("name: {a: b}") == "name in c holds a block; it takes one value")
-        #expect(read("a: [b").hasPrefix("c is neither YAML nor JSON: "))
+        let noYAML = "c is neither YAML nor JSON: "
+        #expect(
+            read("name: a\nb: [c")
+                == noYAML + "line 3, column 1: did not find expected ',' or ']' while parsing a flow sequence")
+        #expect(
+            read("name: a\n\tb: c")
+                == noYAML + "line 2, column 1: found a tab character that violates indentation while scanning a plain "
+                + "scalar")
+        #expect(read("é: a\r\nü: \u{1}") == noYAML + "line 2, column 4: control characters are not allowed")
+        #expect(read("name: a\nname: b") == noYAML + "line 1, column 1: more than one value for \"name\"")
         #expect(read("election-timeout: soon") == "election-timeout in c: \"soon\" is not a whole number of at least 1")
         #expect(
             read("client-transport-security: {cert-file: /c}")
