@@ -144,6 +144,10 @@ package final class GRPCClientConnection: @unchecked Sendable {  // state is its
             await withCheckedContinuation {
                 (continuation: CheckedContinuation<Result<ByteBuffer, GRPCStatus>, Never>) in
                 onLoop {
+                    // A task that was cancelled before cancels the call first, when nobody waits for its end yet.
+                    guard !call.hasEnded else {
+                        return continuation.resume(returning: .failure(GRPCStatus(.cancelled, "context canceled")))
+                    }
                     call.completion = { continuation.resume(returning: $0) }
                     $0.start(call, path, timeout, metadata)
                 }

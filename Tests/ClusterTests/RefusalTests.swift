@@ -84,10 +84,11 @@ extension ClusterTests {
             let lonely = second.client(timeout: .seconds(3))
             await #expect(throws: (any Error).self) { try await lonely.put("kept/21", "21") }
             await lonely.shutdown()
+            third.kill()
             try cluster.start(first)
+            try await cluster.waitUntilReady()
             try await client.put("kept/22", "22")
             await client.shutdown()
-            third.kill()
         }
     }
 }

@@ -6,6 +6,21 @@ import Testing
 @testable import HTTP2
 
 @Suite struct ClientTests {
+    @Test func `a call of a task that was cancelled before ends at once`() async throws {
+        try await TestServer.with { server in
+            let client = try await server.connect()
+            for _ in 0..<50 {
+                let task = Task {
+                    withUnsafeCurrentTask { $0?.cancel() }
+                    return try await client.unary("/test.Echo/Unary", ByteBuffer(string: "never"))
+                }
+                let result = await task.result
+                #expect(throws: GRPCStatus.self) { try result.get() }
+            }
+            client.close()
+        }
+    }
+
     /// A server's SETTINGS are on their way as soon as it has accepted. (They were lost where the socket was read
     /// before the handler that takes them was there.)
     @Test func `a server that speaks first is heard, however late the client is ready`() async throws {
