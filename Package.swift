@@ -22,6 +22,9 @@ let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio
 let swiftProtobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let metricsTestKit: Target.Dependency = .product(name: "MetricsTestKit", package: "swift-metrics")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -29,12 +32,15 @@ let package = Package(
     products: [
         .executable(name: "martlet", targets: ["martlet"]),
         .library(name: "RaftCore", targets: ["RaftCore"]),
+        .library(name: "Raft", targets: ["Raft"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-protobuf.git", exact: "1.39.0"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log.git", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics.git", exact: "2.13.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", exact: "2.13.0"),
         .package(url: "https://github.com/jpsim/Yams.git", exact: "6.2.2"),
     ],
     targets: [
@@ -59,8 +65,11 @@ let package = Package(
 
         // The replica and the world it can be played in.
         .target(
-            name: "Raft", dependencies: ["RaftCore", "WriteAheadLog", "PeerTransport", "Platform", "ByteCodec"],
-            swiftSettings: settings),
+            name: "Raft",
+            dependencies: [
+                "RaftCore", "WriteAheadLog", "PeerTransport", "PeerTransportNIO", "Platform", "PlatformPOSIX",
+                "ByteCodec", nioCore, logging, metrics, lifecycle,
+            ], swiftSettings: settings),
         .target(
             name: "Replica",
             dependencies: ["Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "PeerTransport"],
@@ -103,7 +112,12 @@ let package = Package(
             name: "WriteAheadLogTests",
             dependencies: ["WriteAheadLog", "ByteCodec", "Platform", "PlatformPOSIX", "PlatformSimulation"],
             swiftSettings: settings),
-        .testTarget(name: "RaftCoreTests", dependencies: ["RaftCore"], swiftSettings: settings),
+        .testTarget(
+            name: "RaftCoreTests", dependencies: ["RaftCore"], exclude: ["README.md", "Scenarios"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "RaftTests", dependencies: ["Raft", "Platform", logging, metrics, metricsTestKit, lifecycle],
+            swiftSettings: settings),
         .testTarget(name: "StorageEngineTests", dependencies: ["StorageEngine"], swiftSettings: settings),
         .testTarget(
             name: "EngineConformanceTests", dependencies: ["StorageEngine", "LMDBEngine", "CLMDB"],
@@ -134,7 +148,9 @@ let package = Package(
             name: "martletTests", dependencies: ["martlet", "MartletClient", "MartletServer", "EtcdAPI", argumentParser],
             swiftSettings: settings),
         .testTarget(name: "TidyTests", swiftSettings: settings),
-        .testTarget(name: "SimulationTests", dependencies: ["RaftSimulation"], swiftSettings: settings),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["RaftSimulation", "RaftCore", "Replica", "Platform"],
+            swiftSettings: settings),
         .testTarget(
             name: "ClusterTests", dependencies: ["MartletClient", "RaftSimulation", "EtcdAPI"], swiftSettings: settings),
     ]

@@ -40,6 +40,8 @@ struct DiskState: Sendable {
     var isPowered = true
     var changingCalls = 0
     var synchronizeCalls = 0
+    /// Calls that failed by the plan: a fault, the power, or no space.
+    var failedCalls = 0
 
     init(seed: UInt64, model: CrashModel) {
         random = RandomSource(seed: seed)
@@ -61,6 +63,7 @@ struct DiskState: Sendable {
             changingCalls += 1
         }
         guard isPowered else {
+            failedCalls += 1
             throw FileError(operation: name, path: path, errno: SimulatedErrno.io, reason: "the power is off")
         }
         var failing: Int32?
@@ -71,7 +74,10 @@ struct DiskState: Sendable {
             plan.faults[index].occurrence -= 1
             if plan.faults[index].occurrence == 0 { failing = plan.faults[index].errno }
         }
-        if let failing { throw failure(name, path, failing) }
+        if let failing {
+            failedCalls += 1
+            throw failure(name, path, failing)
+        }
     }
 
     // MARK: Names
@@ -301,12 +307,14 @@ struct DiskState: Sendable {
         }
     }
 
-    private func room(for count: Int, at offset: Int, node: Int) -> Int {
+    private mutating func room(for count: Int, at offset: Int, node: Int) -> Int {
         guard let capacity = plan.capacityBytes else { return count }
         let growth = max(0, offset + count - nodes[node].content.count)
         // Writing inside the file takes no space.
         let over = min(growth, usedBytes + growth - capacity)
-        return over <= 0 ? count : count - over
+        if over <= 0 { return count }
+        failedCalls += 1
+        return count - over
     }
 
     private mutating func append(_ change: Change, node: Int) {

@@ -69,6 +69,9 @@ package final class SimulatedDisk: FileSystem {
     /// False after a planned power cut, until ``crash()``.
     package var isPowered: Bool { state.withLock { $0.isPowered } }
 
+    /// How many calls have failed by the plan: a fault, the power, or no space.
+    package var failedCalls: Int { state.withLock { $0.failedCalls } }
+
     /// How many times a file was synchronized.
     package var synchronizeCalls: Int { state.withLock { $0.synchronizeCalls } }
 

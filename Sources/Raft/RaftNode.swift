@@ -5,7 +5,7 @@ import Synchronization
 import WriteAheadLog
 
 /// One member: core, log and state machine, wired together in a world.
-package final class RaftNode<Machine: StateMachine>: Sendable {
+package final class RaftNode<Machine: NodeMachine>: Sendable {
     /// Everything of the world that a node needs.
     package struct Environment: Sendable {
         package var world: any World
@@ -91,6 +91,7 @@ package final class RaftNode<Machine: StateMachine>: Sendable {
 
         var hardState = recovered.hardState
         hardState.commit = min(max(hardState.commit, applied.index), recovered.lastIndex)
+        if options.appliesWholeLogAtStart { hardState.commit = recovered.lastIndex }
         var coreOptions = RaftCore.Options(id: options.id, randomSeed: options.randomSeed)
         coreOptions.electionTicks = options.electionTicks
         coreOptions.heartbeatTicks = options.heartbeatTicks
@@ -130,7 +131,8 @@ package final class RaftNode<Machine: StateMachine>: Sendable {
         world.run(
             LogStage<Machine>(
                 log: log, recovered: recovered, base: base,
-                outlets: .init(consensus: consensus, published: published, world: world)), on: logMailbox)
+                outlets: .init(consensus: consensus, published: published, world: world, options: options)),
+            on: logMailbox)
         world.run(FlushStage<Machine>(apply: apply), on: flush)
         world.run(
             ApplyStage<Machine>(
@@ -213,7 +215,7 @@ package final class RaftNode<Machine: StateMachine>: Sendable {
 }
 
 /// Takes what other members send to the consensus stage.
-private final class NodeReceiver<Machine: StateMachine>: PeerReceiver {
+private final class NodeReceiver<Machine: NodeMachine>: PeerReceiver {
     private let consensus: any Mailbox<ConsensusInput<Machine>>
     private let snapshots: any SnapshotReceiver<Machine.Staged>
 
@@ -235,7 +237,7 @@ private final class NodeReceiver<Machine: StateMachine>: PeerReceiver {
 }
 
 /// A snapshot on its way in; handed to consensus when it is whole.
-private final class ArrivingSnapshot<Machine: StateMachine>: SnapshotSink {
+private final class ArrivingSnapshot<Machine: NodeMachine>: SnapshotSink {
     private let message: Message
     private let sink: any StagingSink<Machine.Staged>
     private let consensus: any Mailbox<ConsensusInput<Machine>>

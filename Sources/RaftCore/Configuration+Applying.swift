@@ -3,10 +3,10 @@ extension Configuration {
     /// data computes it here, with the core's own arithmetic.
     /// - Throws: the reason why the change is not possible from here.
     public func applying(_ change: ConfigurationChange) throws(ConfigurationDecodingError) -> Configuration {
-        do throws(ConfigurationChangeError) {
+        do throws(ConfigurationRefusal) {
             return try ConfigurationChanger.apply(change, to: self).configuration
         } catch {
-            throw ConfigurationDecodingError(reason: error.reason)
+            throw ConfigurationDecodingError(reason: error.description)
         }
     }
 }

@@ -1,9 +1,3 @@
-/// Why a change of the configuration is not possible.
-struct ConfigurationChangeError: Error, Hashable, Sendable, CustomStringConvertible {
-    var reason: String
-    var description: String { reason }
-}
-
 /// The arithmetic of membership changes (§6): from one configuration to the next, or to a reason why not.
 ///
 /// Changes to voters are always made to the incoming half; the outgoing half is only ever a copy of what the incoming
@@ -18,7 +12,7 @@ struct ConfigurationChanger: Sendable {
     /// What applying `change` to `configuration` leads to.
     static func apply(
         _ change: ConfigurationChange, to configuration: Configuration
-    ) throws(ConfigurationChangeError) -> ConfigurationChanger {
+    ) throws(ConfigurationRefusal) -> ConfigurationChanger {
         var changer = ConfigurationChanger(configuration)
         if change.leavesJoint {
             try changer.leaveJoint()
@@ -33,11 +27,11 @@ struct ConfigurationChanger: Sendable {
     /// C_old to C_old,new.
     mutating func enterJoint(
         leavesAutomatically: Bool, _ changes: [MemberChange]
-    ) throws(ConfigurationChangeError) {
+    ) throws(ConfigurationRefusal) {
         try check()
-        guard !configuration.isJoint else { throw ConfigurationChangeError(reason: "config is already joint") }
+        guard !configuration.isJoint else { throw ConfigurationRefusal.impossible("config is already joint") }
         guard !configuration.voters.isEmpty else {
-            throw ConfigurationChangeError(reason: "can't make a zero-voter config joint")
+            throw ConfigurationRefusal.impossible("can't make a zero-voter config joint")
         }
         configuration.outgoingVoters = configuration.voters
         try apply(changes)
@@ -46,9 +40,9 @@ struct ConfigurationChanger: Sendable {
     }
 
     /// C_old,new to C_new.
-    mutating func leaveJoint() throws(ConfigurationChangeError) {
+    mutating func leaveJoint() throws(ConfigurationRefusal) {
         try check()
-        guard configuration.isJoint else { throw ConfigurationChangeError(reason: "can't leave a non-joint config") }
+        guard configuration.isJoint else { throw ConfigurationRefusal.impossible("can't leave a non-joint config") }
         for id in configuration.nextLearners { configuration.learners.insertSorted(id) }
         configuration.nextLearners = []
         configuration.outgoingVoters = []
@@ -57,22 +51,22 @@ struct ConfigurationChanger: Sendable {
     }
 
     /// Changes by which the voters change by one at most: any two majorities before and after overlap.
-    mutating func simple(_ changes: [MemberChange]) throws(ConfigurationChangeError) {
+    mutating func simple(_ changes: [MemberChange]) throws(ConfigurationRefusal) {
         try check()
         guard !configuration.isJoint else {
-            throw ConfigurationChangeError(reason: "can't apply simple config change in joint config")
+            throw ConfigurationRefusal.impossible("can't apply simple config change in joint config")
         }
         let before = configuration.voters
         try apply(changes)
         let after = configuration.voters
         let differing = before.count { !after.contains($0) } + after.count { !before.contains($0) }
         guard differing <= 1 else {
-            throw ConfigurationChangeError(reason: "more than one voter changed without entering joint config")
+            throw ConfigurationRefusal.impossible("more than one voter changed without entering joint config")
         }
         try check()
     }
 
-    private mutating func apply(_ changes: [MemberChange]) throws(ConfigurationChangeError) {
+    private mutating func apply(_ changes: [MemberChange]) throws(ConfigurationRefusal) {
         // Zero names nobody: a state machine that refuses a step puts it there.
         for change in changes where change.node.rawValue != 0 {
             switch change.kind {
@@ -82,7 +76,7 @@ struct ConfigurationChanger: Sendable {
             case .update: break
             }
         }
-        if configuration.voters.isEmpty { throw ConfigurationChangeError(reason: "removed all voters") }
+        if configuration.voters.isEmpty { throw ConfigurationRefusal.removesAllVoters }
     }
 
     private mutating func makeVoter(_ id: NodeID) {
@@ -114,8 +108,8 @@ struct ConfigurationChanger: Sendable {
         if !configuration.contains(id) { fresh.insertSorted(id) }
     }
 
-    private func check() throws(ConfigurationChangeError) {
-        if let reason = configuration.inconsistency { throw ConfigurationChangeError(reason: reason) }
+    private func check() throws(ConfigurationRefusal) {
+        if let reason = configuration.inconsistency { throw ConfigurationRefusal.impossible(reason) }
     }
 }
 

@@ -22,7 +22,11 @@ public enum Effect: Sendable {
     case proposalsRefused(count: Int, reason: RefusalReason)
     /// The configuration change at `offset` in this step's input was not allowed now. Its place in the log was taken by
     /// an empty command, so that the proposals after it keep theirs.
-    case configurationChangeRefused(offset: Int, reason: String)
+    case configurationChangeRefused(offset: Int, reason: ConfigurationRefusal)
+    /// A transfer that was asked for here was not begun. `to` is nil where the best was asked for.
+    case transferRefused(to: NodeID?, reason: TransferRefusal)
+    /// What became of a transfer by this leader, whoever asked for it. While one is under way, proposals are refused.
+    case transferEnded(to: NodeID, outcome: TransferOutcome)
     /// Term, role or known leader changed.
     case roleChanged(RoleSummary)
     case trace(TraceEvent)
@@ -46,7 +50,7 @@ public struct Write: Hashable, Sendable {
 
 public enum RefusalReason: Hashable, Sendable {
     case noLeader
-    /// Leadership is being handed over.
+    /// Leadership is being handed over. Nothing was taken: it may be sent again, to the next leader.
     case transferring
     case tooManyUncommitted
     /// The node is not a member, or its leader no longer is.
@@ -54,6 +58,33 @@ public enum RefusalReason: Hashable, Sendable {
     case forwardingDisabled
     /// More reads wait for their index than ``RaftCore/Options/maxPendingReads`` allows.
     case tooManyReads
+}
+
+public enum TransferRefusal: Hashable, Sendable {
+    case noLeader
+    /// No voter by that id; it may be a learner.
+    case notVoter
+    /// The target leads already. (A transfer to another one that was under way has ended.)
+    case alreadyLeader
+    /// A transfer to the same target is under way, with the deadline that it has.
+    case alreadyUnderWay
+    /// No other voter was heard of within an election timeout.
+    case nobodySuitable
+    /// This leader has lost its vote and is handing over already.
+    case leaderRemoved
+}
+
+public enum TransferOutcome: Hashable, Sendable {
+    /// The target was told to campaign, and this node leads no more. Who does is told by ``Effect/roleChanged(_:)``.
+    case handedOver
+    /// The target did not take over within an election timeout. This node goes on leading.
+    case timedOut
+    /// The target is no voter any more. This node goes on leading.
+    case targetRemoved
+    /// Another request took its place, or ended it. This node goes on leading.
+    case superseded
+    /// This node stopped leading for another reason before the target was told to campaign.
+    case leadershipLost
 }
 
 public enum RoleName: UInt8, Sendable {

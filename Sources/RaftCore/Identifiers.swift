@@ -6,6 +6,14 @@ public struct NodeID: RawRepresentable, Hashable, Comparable, Sendable {
     @inlinable public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
 }
 
+extension NodeID: ExpressibleByIntegerLiteral {
+    @inlinable public init(integerLiteral value: UInt64) { self.init(rawValue: value) }
+}
+
+extension NodeID: CustomStringConvertible {
+    public var description: String { String(rawValue) }
+}
+
 /// An election's number (§5.1): the logical clock that tells old messages from new ones.
 public struct Term: RawRepresentable, Hashable, Comparable, Sendable {
     public var rawValue: UInt64

@@ -7,8 +7,8 @@ struct Inflights: Sendable {
         var bytes: Int
     }
 
-    private let countMax: Int
-    private let bytesMax: Int
+    private var countMax: Int
+    private var bytesMax: Int
     private var ring: [Flight] = []
     private var start = 0
     private(set) var count = 0
@@ -20,7 +20,13 @@ struct Inflights: Sendable {
     }
 
     /// The bytes may be overshot by one message: a limit below a single entry's size would stop everything.
-    var isFull: Bool { count == countMax || bytes >= bytesMax }
+    var isFull: Bool { count >= countMax || bytes >= bytesMax }
+
+    /// Other limits from now on. What is under way beyond them lands first.
+    mutating func limit(count: Int, bytes: Int) {
+        countMax = count
+        bytesMax = bytes
+    }
 
     mutating func add(last: LogIndex, bytes added: Int) {
         precondition(!isFull, "an append to \(last.rawValue) was sent while \(count) were under way")

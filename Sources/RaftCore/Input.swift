@@ -23,10 +23,24 @@ public enum Input: Sendable {
     case configurationApplied(ConfigurationChange, at: LogIndex? = nil)
     /// The log no longer starts before `index`+1: the state up to `index` is durable elsewhere.
     case compacted(upTo: LogIndex)
+    /// Entries before this index are not in memory any more, so that the caller needs a while to read them. Members
+    /// that need such get them page by page (``RaftCore/Options/maxMessageBytes``), one page at a time, each to be
+    /// confirmed by ``pageSent(to:)``; all others go on meanwhile. Grows only. A caller that never says it reads as it
+    /// likes.
+    case cold(before: LogIndex)
+    /// The entries before ``cold(before:)`` that were asked for by ``Effect/sendEntries(_:first:end:)`` are on their
+    /// way. Where they could not be read, ``unreachable(_:)`` is said instead: one of the two always.
+    case pageSent(to: NodeID)
     case campaign
-    case transferLeadership(to: NodeID)
+    /// Leadership goes to that voter, or to the best one if none is named: the most preferred
+    /// (``RaftCore/Options/priorities``) of those that have everything committed. How it goes is told by
+    /// ``Effect/transferRefused(to:reason:)`` and ``Effect/transferEnded(to:outcome:)``. A follower passes it on to the
+    /// leader, and hears no more of it than who leads.
+    case transferLeadership(to: NodeID?)
     case forgetLeader
-    /// The transport could not deliver to that node.
+    /// Other options from now on. ``RaftCore/Options/inconsistency(replacing:)`` is nil, or the process stops.
+    case optionsChanged(RaftCore.Options)
+    /// The transport could not deliver to that node, or the entries for it could not be read.
     case unreachable(NodeID)
     /// The snapshot sent to that node has arrived, or has failed.
     case snapshotFinished(NodeID, succeeded: Bool)

@@ -32,7 +32,7 @@ public struct Message: Hashable, Sendable {
         case readIndexReply(ReadID, LogIndex)
         /// The leader tells a caught-up follower to campaign at once (§3.10 of the thesis).
         case timeoutNow
-        /// A follower asks the leader to hand over to the named member.
+        /// A follower asks the leader to hand over to the named member, or, where it is zero, to the best.
         case transferLeadership(to: NodeID)
     }
 }

@@ -24,6 +24,10 @@ struct OutgoingHold: Sendable {
 
     var isEmpty: Bool { head == queue.count }
     var count: Int { queue.count - head }
+    /// What waits to be sent.
+    var messages: [Message] {
+        queue[head...].compactMap { if case .message(let message) = $0.promise { message } else { nil } }
+    }
 
     mutating func add(_ promise: Promise) { queue.append(Held(after: nil, promise: promise)) }
 

@@ -25,11 +25,17 @@ struct Progress: Sendable {
     var pendingSnapshot: LogIndex = .zero
     /// Heard of since quorum activity was last checked.
     var isRecentlyActive = false
+    /// The tick at which it was last heard of, by which it is judged present.
+    var heardAt: UInt64 = 0
+    /// Entries are being read for it that are not in memory: nothing else goes to it until they are on their way.
+    var isPageUnderWay = false
     /// No append is to be sent until the member says something: a probe is out, or its inflights are full.
     var isFlowPaused = false
     var inflights: Inflights
     /// The newest heartbeat sequence that the member has answered.
     var answeredSequence: UInt64 = 0
+    /// The heartbeat sequence that told the member that this leader has lost its vote.
+    var toldOfHandover: UInt64?
 
     init(id: NodeID, isLearner: Bool, next: LogIndex, limits: RaftCore.Options) {
         self.id = id
@@ -38,10 +44,16 @@ struct Progress: Sendable {
         inflights = Inflights(countMax: limits.maxInflightMessages, bytesMax: limits.maxInflightBytes)
     }
 
-    var isPaused: Bool { isFlowPaused || state == .snapshot }
+    var isPaused: Bool { isFlowPaused || isPageUnderWay || state == .snapshot }
+
+    mutating func limit(_ limits: RaftCore.Options) {
+        inflights.limit(count: limits.maxInflightMessages, bytes: limits.maxInflightBytes)
+        if state == .replicate { isFlowPaused = inflights.isFull }
+    }
 
     private mutating func reset(to new: ReplicationState) {
         isFlowPaused = false
+        isPageUnderWay = false
         pendingSnapshot = .zero
         state = new
         inflights.removeAll()

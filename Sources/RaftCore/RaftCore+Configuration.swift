@@ -3,28 +3,64 @@ extension RaftCore {
     ///
     /// One change at a time may be in the log and not applied. So the configuration that this one will be applied to is
     /// known, and whether it can be.
-    func refusal(of payload: [UInt8], _ leader: borrowing LeaderState) -> String? {
+    func refusal(of payload: [UInt8], _ leader: borrowing LeaderState) -> ConfigurationRefusal? {
         let change: ConfigurationChange
         do {
             change = try ConfigurationChange(decoding: payload)
         } catch {
-            return "not a configuration change: \(error.reason)"
+            return .undecodable(error.reason)
         }
         guard options.validatesConfigurationChanges else { return nil }
-        if leader.pendingConfigurationIndex > applied {
-            return "possible unapplied conf change at index \(leader.pendingConfigurationIndex.rawValue) "
-                + "(applied to \(applied.rawValue))"
+        if leader.pendingConfigurationIndex > applied, !takesChangesTooEarly {
+            return .pending(at: leader.pendingConfigurationIndex, applied: applied)
         }
-        if configuration.isJoint, !change.changes.isEmpty { return "must transition out of joint config first" }
-        if !configuration.isJoint, change.changes.isEmpty {
-            return "not in joint state; refusing empty conf change"
-        }
+        if configuration.isJoint, !change.changes.isEmpty { return .isJoint }
+        if !configuration.isJoint, change.changes.isEmpty { return .isNotJoint }
+        let changed: Configuration
         do {
-            _ = try ConfigurationChanger.apply(change, to: configuration)
+            changed = try ConfigurationChanger.apply(change, to: configuration).configuration
         } catch {
-            return error.reason
+            return error
         }
+        let unknown = strangers(in: change)
+        if options.refusesUnknownMembers, !unknown.isEmpty { return .unknownMembers(unknown) }
+        if options.refusesQuorumLoss, !change.changes.isEmpty { return quorumLoss(by: changed, leader) }
         return nil
+    }
+
+    /// Those that the change removes or updates, and that are neither members nor made so by it.
+    private func strangers(in change: ConfigurationChange) -> [NodeID] {
+        var added: [NodeID] = []
+        var unknown: [NodeID] = []
+        for step in change.changes where step.node.rawValue != 0 {
+            switch step.kind {
+            case .addVoter, .addLearner: added.append(step.node)
+            case .remove, .update:
+                if !configuration.contains(step.node), !added.contains(step.node) { unknown.insertSorted(step.node) }
+            }
+        }
+        return unknown
+    }
+
+    /// Whether `changed` could decide nothing, as far as this leader knows who is there.
+    private func quorumLoss(
+        by changed: Configuration, _ leader: borrowing LeaderState
+    ) -> ConfigurationRefusal? {
+        var silent: [NodeID] = []
+        for place in leader.peers.indices where !isPresent(leader.peers[place]) {
+            silent.append(leader.peers[place].id)
+        }
+        // What was lost before is not lost by the change: then it may even be what helps.
+        func decides(_ configuration: Configuration) -> Bool {
+            JointQuorum(configuration).outcome { !silent.contains($0) } == .won
+        }
+        guard decides(configuration), !decides(changed) else { return nil }
+        return .losesQuorum(silent: silent.filter(changed.isVoter))
+    }
+
+    /// Whether that member was heard of within an election timeout.
+    func isPresent(_ peer: borrowing Progress) -> Bool {
+        peer.id == options.id || now - peer.heardAt <= UInt64(options.electionTicks)
     }
 
     mutating func onConfigurationApplied(
@@ -47,22 +83,34 @@ extension RaftCore {
         } catch {
             // It was not validated when it was proposed. All members come to the same result here, so nobody falls out
             // of step: it is as if it had not been proposed.
-            effects.emit(.trace(.configurationRefused(error.reason)))
+            effects.emit(.trace(.configurationRefused(error.description)))
             return
         }
         configuration = changer.configuration
         effects.emit(.trace(.configurationChanged(configuration)))
         guard var leader = takeLeadership() else { return }
-        leader.reconcile(with: configuration, fresh: changer.fresh, lastIndex: trail.lastIndex, limits: options)
+        leader.reconcile(
+            with: configuration, fresh: changer.fresh, lastIndex: trail.lastIndex, now: now, limits: options)
         // Its quorum may not be today's.
         leader.reads.forgetLease()
 
-        let isFit = configuration.contains(options.id) && !configuration.learners.contains(options.id)
-        if !isFit {
-            role = .leader(leader)
-            // "The leader steps down (returns to follower state) once it has committed the C_new log entry" (§6).
-            if options.stepsDownOnRemoval { becomeFollower(in: term, of: nil, into: &effects) }
-            return
+        if let transferee = leader.transferee, !configuration.isVoter(transferee) {
+            endTransfer(.targetRemoved, &leader, into: &effects)
+        }
+        if configuration.isVoter(options.id) {
+            handoverAfter = nil
+            for place in leader.peers.indices { leader.peers[place].toldOfHandover = nil }
+        } else {
+            switch options.whenVoteIsLost {
+            case .handsOver: if handoverAfter == nil { handoverAfter = index ?? commit }
+            case .stepsDown:
+                role = .leader(leader)
+                becomeFollower(in: term, of: nil, into: &effects)
+                return
+            case .leads:
+                role = .leader(leader)
+                return
+            }
         }
         if advanceCommit(&leader) {
             releasePostponedReads(&leader, into: &effects)
@@ -73,7 +121,8 @@ extension RaftCore {
                 sendAppend(to: place, evenIfEmpty: false, &leader, into: &effects)
             }
         }
-        if let transferee = leader.transferee, !configuration.isVoter(transferee) { leader.transferee = nil }
+        // Those who are left need not wait for a heartbeat to hear that they are among themselves.
+        if handoverAfter != nil { heartbeatOnTick(&leader, into: &effects) }
         // A smaller quorum may have answered already.
         advanceReads(&leader, into: &effects)
         role = .leader(leader)

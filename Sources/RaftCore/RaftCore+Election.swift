@@ -3,6 +3,8 @@ enum CampaignKind: Sendable {
     case preElection, election
     /// The leader has asked for it: no pre-vote, since nothing was cut off, and no lease holds it up.
     case transfer
+    /// Others need this node, which has no vote any more, to lead for a while.
+    case caretaker
 }
 
 extension RaftCore {
@@ -11,23 +13,52 @@ extension RaftCore {
     /// "A server remains in follower state as long as it receives valid RPCs from a leader or candidate" (§5.2).
     mutating func tickElection(into effects: inout Effects) {
         electionElapsed += 1
-        if mayCampaign, electionElapsed >= electionTimeout {
+        if options.campaignsOnTimeout, mayCampaign, electionElapsed >= electionTimeout {
             electionElapsed = 0
             campaignIfAllowed(options.preVote ? .preElection : .election, into: &effects)
+        } else if isCampaigning, !mayCampaign, electionElapsed >= electionTimeout {
+            // A caretaker that nobody has answered. It is for the others to ask again.
+            becomeFollower(in: term, of: nil, into: &effects)
         }
     }
 
-    /// "Election timeouts are chosen randomly from a fixed interval" (§5.2).
-    mutating func drawElectionTimeout() {
-        electionTimeout = options.electionTicks + Int(random.next() % UInt64(options.electionTicks))
+    private var isCampaigning: Bool {
+        switch role {
+        case .preCandidate, .candidate: true
+        case .follower, .leader: false
+        }
     }
+
+    /// "Election timeouts are chosen randomly from a fixed interval" (§5.2). Those who should not lead as long as
+    /// others can take a later one, so that the others come first; there is an end to it, so that somebody always
+    /// comes.
+    mutating func drawElectionTimeout() {
+        let chance = Int(random.next() % UInt64(options.electionTicks))
+        electionTimeout = options.electionTicks * (1 + preferredRanks) + chance
+    }
+
+    /// How many election timeouts later than the most preferred voters this one campaigns.
+    private var preferredRanks: Int {
+        guard !options.priorities.isEmpty else { return 0 }
+        // Its log may be too short. Without pre-votes, each of its campaigns sets the others' clocks back: they would
+        // never get to theirs if it always came first.
+        if hasCampaignedInVain { return Self.preferredRanksMax }
+        let own = options.priority(of: options.id)
+        var above: [Int] = []
+        for voter in configuration.allVoters {
+            let priority = options.priority(of: voter)
+            if priority > own, !above.contains(priority) { above.append(priority) }
+        }
+        return min(above.count, Self.preferredRanksMax)
+    }
+
+    private static let preferredRanksMax = 3
 
     /// A leader was heard of within the minimum election timeout, or may have been before a restart.
     ///
     /// Where reads rest on leases, this is a promise to that leader, and outlives what this node knows of it: neither a
     /// restart nor a stray message of a higher term may end it, or another leader could be elected while the first
-    /// still
-    /// answers reads.
+    /// still answers reads.
     var isWithinLease: Bool {
         guard options.checkQuorum else { return false }
         if options.readMode == .lease {
@@ -43,7 +74,9 @@ extension RaftCore {
     // MARK: Transitions
 
     private mutating func leaveRole(to new: Role, into effects: inout Effects) {
-        if let leader = takeLeadership() {
+        handoverAfter = nil
+        if var leader = takeLeadership() {
+            endTransfer(leader.isTransfereeTold ? .handedOver : .leadershipLost, &leader, into: &effects)
             // Nobody will answer these now: those of other members are asked again, our own can be told.
             for read in leader.reads.all where read.from == options.id {
                 effects.emit(.readRefused(read.id, reason: .noLeader))
@@ -70,15 +103,17 @@ extension RaftCore {
     }
 
     mutating func campaignIfAllowed(_ kind: CampaignKind, into effects: inout Effects) {
-        guard !isLeader, mayCampaign else { return }
+        guard !isLeader, mayCampaign || kind == .caretaker else { return }
         // A committed change that is not applied yet may have made this node no voter, or a quorum out of others.
         guard !trail.hasConfiguration(after: applied, through: commit) else { return }
         campaign(kind, into: &effects)
     }
 
     private mutating func campaign(_ kind: CampaignKind, into effects: inout Effects) {
+        hasCampaignedInVain = !options.priorities.isEmpty
         let campaignTerm: Term
-        if kind == .preElection {
+        let asksFirst = kind == .preElection || kind == .caretaker && options.preVote
+        if asksFirst {
             // Neither term nor vote nor clock change: a pre-candidate disturbs nobody, itself included.
             role = .preCandidate(Votes())
             campaignTerm = term.next
@@ -95,11 +130,11 @@ extension RaftCore {
         for voter in configuration.allVoters {
             if voter == options.id {
                 // The own vote counts when it is durable, like anyone's.
-                hold.add(.ownVote(term: campaignTerm, isPreVote: kind == .preElection))
+                hold.add(.ownVote(term: campaignTerm, isPreVote: asksFirst))
                 continue
             }
-            let body: Message.Body = kind == .preElection ? .preVote(request) : .vote(request)
-            if kind == .preElection || asksForVotesBeforePersisting {
+            let body: Message.Body = asksFirst ? .preVote(request) : .vote(request)
+            if asksFirst || asksForVotesBeforePersisting {
                 effects.emit(.send(Message(from: options.id, to: voter, term: campaignTerm, body: body)))
             } else {
                 // A request is a promise too: that this term is the candidate's only one, with this log. If it left
@@ -120,7 +155,8 @@ extension RaftCore {
         let isFree =
             votedFor == message.from || votedFor == nil && knownLeader == nil || isPreVote && message.term > term
             || grantsVoteTwice
-        let isGranted = isFree && trail.isUpToDate(index: request.lastIndex, term: request.lastTerm)
+        let isUpToDate = trail.isUpToDate(index: request.lastIndex, term: request.lastTerm) || votesForOlderLogs
+        let isGranted = isFree && isUpToDate
         // A pre-vote is granted in the term that it was asked for, which this node has not entered; a candidate would
         // take an answer in this node's term for an old one.
         let answerTerm = isGranted ? message.term : term
@@ -130,6 +166,22 @@ extension RaftCore {
             electionElapsed = 0
             votedFor = message.from
         }
+        if !isGranted { takeCare(of: message.from, request, into: &effects) }
+    }
+
+    /// This node has lost its vote, and is asked for one by a voter that does not know of it: a leader that removed
+    /// itself, say, and crashed before it could hand over. Its log is ahead, so it must refuse; and it may be that no
+    /// majority comes about without it, in the configuration that the others still have. So it campaigns itself, in the
+    /// one that it knows to be committed, as "a server that is not part of its own latest configuration" may (thesis,
+    /// §4.2.2); if it wins, it tells them, and hands over.
+    private mutating func takeCare(of candidate: NodeID, _ request: VoteRequest, into effects: inout Effects) {
+        guard options.whenVoteIsLost == .handsOver, knownLeader == nil, durability.snapshot == nil,
+            !configuration.isVoter(options.id), configuration.isVoter(candidate),
+            !trail.isUpToDate(index: request.lastIndex, term: request.lastTerm)
+        else { return }
+        if let last = caretakerAt, now - last < UInt64(options.electionTicks) { return }
+        caretakerAt = now
+        campaignIfAllowed(.caretaker, into: &effects)
     }
 
     mutating func onVoteReply(
@@ -155,7 +207,7 @@ extension RaftCore {
         }
         votes.record(voter, granted: isGranted)
         role = isPreVote ? .preCandidate(votes) : .candidate(votes)
-        switch JointQuorum(configuration).outcome({ votes[$0] }) {
+        switch JointQuorum(deciding).outcome({ votes[$0] }) {
         case .won where isPreVote: campaign(.election, into: &effects)
         case .won: becomeLeader(into: &effects)
         case .lost: becomeFollower(in: term, of: nil, into: &effects)
@@ -167,6 +219,7 @@ extension RaftCore {
 
     private mutating func becomeLeader(into effects: inout Effects) {
         electionElapsed = 0
+        hasCampaignedInVain = false
         drawElectionTimeout()
         // "nextIndex: initialized to leader last log index + 1; matchIndex: initialized to 0" (figure 2).
         var leader = LeaderState(
@@ -184,6 +237,11 @@ extension RaftCore {
             leader.peers[own].next = trail.lastIndex.next
             leader.peers[own].isRecentlyActive = true
         }
+        // Nobody has had a chance to be heard.
+        for place in leader.peers.indices { leader.peers[place].heardAt = now }
+        if !configuration.isVoter(options.id), options.whenVoteIsLost == .handsOver {
+            handoverAfter = configurationIndex
+        }
         effects.emit(.trace(.becameLeader(term)))
         // "A blank no-op entry into the log at the start of its term" (§8): it commits what older terms have left.
         append([Proposal(payload: [])], &leader, into: &effects)
@@ -197,14 +255,17 @@ extension RaftCore {
         electionElapsed += 1
         if electionElapsed >= options.electionTicks {
             electionElapsed = 0
-            if options.checkQuorum, !checkQuorum(&leader) {
+            // Who has lost its vote leads until the others can do without it: if it went now, they might not even know
+            // that its vote is not needed.
+            if options.checkQuorum, !checkQuorum(&leader), handoverAfter == nil {
                 role = .leader(leader)
                 effects.emit(.trace(.steppedDownWithoutQuorum(term)))
                 becomeFollower(in: term, of: nil, into: &effects)
                 return
             }
             // Who has not taken over by now may never do so: go on.
-            leader.transferee = nil
+            endTransfer(.timedOut, &leader, into: &effects)
+            offerToPreferred(&leader, into: &effects)
         }
         if leader.heartbeatElapsed >= options.heartbeatTicks {
             leader.heartbeatElapsed = 0
@@ -214,8 +275,7 @@ extension RaftCore {
     }
 
     /// "A leader steps down if an election timeout elapses without a successful round of heartbeats to a majority of
-    /// its
-    /// cluster" (thesis, §6.2).
+    /// its cluster" (thesis, §6.2).
     private func checkQuorum(_ leader: inout LeaderState) -> Bool {
         let outcome = JointQuorum(configuration).outcome { id in
             leader.slot(of: id).map { leader.peers[$0].isRecentlyActive }

@@ -29,7 +29,9 @@ extension RaftCore {
         case .readIndex(let id): onForwardedRead(id, message, into: &effects)
         case .readIndexReply(let id, let index): effects.emit(.readReady(id, at: index))
         case .timeoutNow: onTimeoutNow(message, into: &effects)
-        case .transferLeadership(let target): onTransfer(to: target, into: &effects)
+        case .transferLeadership(let target):
+            // Zero names nobody: the best one is asked for.
+            onTransfer(to: target.rawValue == 0 ? nil : target, isLocal: false, into: &effects)
         }
     }
 
@@ -81,7 +83,10 @@ extension RaftCore {
 
     /// A message that only the leader of this term sends: whoever campaigns has lost (§5.2). False on that very leader.
     private mutating func follow(_ message: borrowing Message, into effects: inout Effects) -> Bool {
-        if !isLeader { leaderHeardAt = now }
+        if !isLeader {
+            leaderHeardAt = now
+            hasCampaignedInVain = false
+        }
         switch role {
         case .follower(let leader):
             electionElapsed = 0

@@ -7,6 +7,30 @@ extension RaftCore {
         case lease
     }
 
+    /// What a leader does when it has applied a change that takes its vote, by removing it or making it a learner.
+    public enum LeaderWithoutVote: UInt8, Sendable {
+        /// It takes no more proposals, goes on leading until everything in its log is committed and a majority of the
+        /// voters know of the change, asks the best of them to campaign, and steps down (see Divergences: a cluster
+        /// that was left earlier may be unable to elect).
+        case handsOver
+        /// "The leader steps down (returns to follower state) once it has committed the C_new log entry" (§6).
+        case stepsDown
+        /// It goes on leading. The caller sees to it that somebody takes over.
+        case leads
+    }
+
+    /// A member's place in the order of those that should lead.
+    public struct MemberPriority: Hashable, Sendable {
+        public var id: NodeID
+        /// Higher is better. Members that are not listed have zero.
+        public var priority: Int
+
+        public init(id: NodeID, priority: Int) {
+            self.id = id
+            self.priority = priority
+        }
+    }
+
     public struct Options: Sendable {
         public var id: NodeID
         /// Without a word from the leader for this long, up to twice as long, a follower campaigns.
@@ -28,15 +52,36 @@ extension RaftCore {
         /// Reads that wait for their index on a leader: beyond it, they are refused.
         public var maxPendingReads = 1 << 16
         public var readMode = ReadMode.quorum
-        /// In ``ReadMode/lease``, how many ticks before its end a lease is no longer trusted.
+        /// In ``ReadMode/lease``, how many ticks before its end a lease is no longer trusted: what the fastest member's
+        /// clock may gain on this one's in an election timeout, and a pause between a look at the clock and a step.
         public var leaseMarginTicks = 1
         /// Followers pass proposals on to the leader.
         public var forwardsProposals = true
-        /// A leader that is removed, or made a learner, by a change that it has applied, steps down.
-        public var stepsDownOnRemoval = true
+        public var whenVoteIsLost = LeaderWithoutVote.handsOver
         /// A leader refuses configuration changes that could not be applied, or that follow another one too closely.
         /// Without it, the caller vouches for them.
         public var validatesConfigurationChanges = true
+        /// A leader refuses to remove or update who is not a member: most likely somebody mistyped an id.
+        public var refusesUnknownMembers = true
+        /// A leader refuses changes after which too many of the voters would be ones that it has not heard of for an
+        /// election timeout. Members that the change brings in count as present: they may be started after it.
+        public var refusesQuorumLoss = true
+        /// Who should rather lead than others. It decides who campaigns first and who is handed the leadership, never
+        /// who is voted for, so that it costs time when the preferred are dead, and no election. The same table belongs
+        /// on all members; ``Input/optionsChanged(_:)`` changes it.
+        public var priorities: [MemberPriority] = []
+        /// A leader hands over, by itself, to a voter of higher priority that has everything committed.
+        public var returnsLeadership = true
+        /// False keeps this node from campaigning by itself; ``Input/campaign`` and transfers still make it.
+        public var campaignsOnTimeout = true
+        /// A new commit index is sent at once, if need be in an append without entries. Without it, followers learn it
+        /// with the next append or heartbeat: fewer messages, later applying.
+        public var announcesCommit = true
+        /// How many committed entries may be given out for applying before they are durable here. They are safe with a
+        /// majority; but a crash leaves this node's log behind such a state, and a state that is ahead of its log is
+        /// not taken back (see ``Restored/inconsistency``). So, if not zero, the state must not be made durable ahead
+        /// of ``Status/stableIndex``.
+        public var maxUnpersistedApplied = 0
         /// Differs from member to member, or they would campaign at the same times.
         public var randomSeed: UInt64
         #if MARTLET_MUTATIONS
@@ -58,7 +103,31 @@ extension RaftCore {
             if maxInflightBytes < max(maxMessageBytes, 1) { return "maxInflightBytes is below maxMessageBytes" }
             if readMode == .lease, !checkQuorum { return "reads by lease without checkQuorum" }
             if leaseMarginTicks < 0 { return "leaseMarginTicks is \(leaseMarginTicks)" }
+            if maxUnpersistedApplied < 0 { return "maxUnpersistedApplied is \(maxUnpersistedApplied)" }
+            for place in priorities.indices
+            where priorities[..<place].contains(where: { $0.id == priorities[place].id }) {
+                return "two priorities of member \(priorities[place].id.rawValue)"
+            }
             return nil
+        }
+
+        /// Why a running node cannot take these options in place of `old`; nil if it can. What promises to others rest
+        /// on stays as it is until a restart (which waits out the promises that it has forgotten).
+        public func inconsistency(replacing old: Options) -> String? {
+            if let reason = inconsistency { return reason }
+            if id != old.id { return "another member's id" }
+            if readMode != old.readMode || checkQuorum != old.checkQuorum {
+                return "readMode and checkQuorum change with a restart only"
+            }
+            if readMode == .lease, electionTicks != old.electionTicks {
+                return "where reads rest on leases, electionTicks changes with a restart only"
+            }
+            return nil
+        }
+
+        func priority(of id: NodeID) -> Int {
+            for each in priorities where each.id == id { return each.priority }
+            return 0
         }
     }
 

@@ -40,7 +40,7 @@ extension RaftCore {
         _ id: ReadID, from origin: NodeID, _ leader: inout LeaderState, into effects: inout Effects
     ) {
         let read = ReadQueue.Read(from: origin, id: id, index: commit)
-        guard hasCommittedInTerm else {
+        guard hasCommittedInTerm || readsBeforeFirstCommit else {
             // "A leader must have the latest information on which entries are committed" (§8): not before its first.
             guard hasRoom(for: read, leader, into: &effects) else { return }
             leader.reads.postponed.append(read)
@@ -93,16 +93,17 @@ extension RaftCore {
     /// The regular heartbeat takes the waiting reads along, so that the loss of a round delays them and no more.
     func heartbeatOnTick(_ leader: inout LeaderState, into effects: inout Effects) {
         let takesReads = leader.reads.hasBoarding
-        if takesReads || options.readMode == .lease { depart(&leader) }
+        if takesReads || options.readMode == .lease || handoverAfter != nil { depart(&leader) }
         broadcastHeartbeat(&leader, into: &effects)
         if takesReads { advanceReads(&leader, into: &effects) }
     }
 
     private func broadcastHeartbeat(_ leader: inout LeaderState, into effects: inout Effects) {
-        let isAsking = leader.reads.isRoundUnderWay || options.readMode == .lease
+        let isAsking = leader.reads.isRoundUnderWay || options.readMode == .lease || handoverAfter != nil
         let sequence = isAsking ? leader.reads.sequence : 0
         for place in leader.peers.indices where leader.peers[place].id != options.id {
             sendHeartbeat(to: place, sequence: sequence, &leader, into: &effects)
+            noteHandover(in: sequence, to: place, &leader)
         }
     }
 
@@ -112,7 +113,7 @@ extension RaftCore {
             return startRoundIfDue(&leader, into: &effects)
         }
         let newest = leader.reads.sequence
-        let confirmed = leader.reached(in: configuration) { place in
+        let confirmed = leader.reached(in: deciding) { place in
             leader.peers[place].id == options.id ? newest : leader.peers[place].answeredSequence
         }
         if options.readMode == .lease { leader.reads.noteConfirmation(of: confirmed) }
@@ -136,7 +137,9 @@ extension RaftCore {
     /// between n-1 and n+1; so one is lost on each side. Members whose clocks run faster than this one's are what
     /// ``Options/leaseMarginTicks`` is for.
     private func hasLease(_ leader: borrowing LeaderState) -> Bool {
-        guard options.readMode == .lease, !leader.hasSentTimeoutNow, let sent = leader.reads.confirmedTick else {
+        guard options.readMode == .lease, !leader.hasSentTimeoutNow || leaseOutlivesTransfer,
+            let sent = leader.reads.confirmedTick
+        else {
             return false
         }
         return now - sent + 2 + UInt64(options.leaseMarginTicks) <= UInt64(options.electionTicks)

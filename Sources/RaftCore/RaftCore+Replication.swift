@@ -45,8 +45,8 @@ extension RaftCore {
         func refuse(_ count: Int, _ reason: RefusalReason) {
             if isLocal { effects.emit(.proposalsRefused(count: count, reason: reason)) }
         }
+        guard leader.transferee == nil, handoverAfter == nil else { return refuse(proposals.count, .transferring) }
         guard leader.slot(of: options.id) != nil else { return refuse(proposals.count, .notMember) }
-        guard leader.transferee == nil else { return refuse(proposals.count, .transferring) }
 
         // As many from the front as the limit allows; those without a payload cost nothing.
         var taken = 0
@@ -66,7 +66,7 @@ extension RaftCore {
             let index = trail.lastIndex.advanced(by: offset + 1)
             if let reason = refusal(of: proposals[offset].payload, leader) {
                 proposals[offset] = Proposal(payload: [])
-                effects.emit(.trace(.configurationRefused(reason)))
+                effects.emit(.trace(.configurationRefused(reason.description)))
                 if isLocal { effects.emit(.configurationChangeRefused(offset: offset, reason: reason)) }
             } else {
                 leader.pendingConfigurationIndex = index
@@ -95,6 +95,13 @@ extension RaftCore {
     }
 
     // MARK: Leader to follower
+
+    /// What was committed is told to everyone, and what they lack goes along.
+    private mutating func announceCommit(_ leader: inout LeaderState, into effects: inout Effects) {
+        for place in leader.peers.indices where leader.peers[place].id != options.id {
+            sendAppend(to: place, evenIfEmpty: options.announcesCommit, &leader, into: &effects)
+        }
+    }
 
     mutating func broadcastAppend(_ leader: inout LeaderState, into effects: inout Effects) {
         for place in leader.peers.indices where leader.peers[place].id != options.id {
@@ -128,15 +135,25 @@ extension RaftCore {
                 AppendEntries(previousIndex: previous, previousTerm: previousTerm, commit: commit, entries: [])))
         effects.emit(end == first ? .send(header) : .sendEntries(header, first: first, end: end))
         leader.peers[place].sent(to: end, bytes: bytes)
+        if end > first, first < coldBefore { leader.peers[place].isPageUnderWay = true }
         leader.peers[place].sentCommit = commit
         return true
+    }
+
+    /// The entries that had to be read for that member are on their way: the next ones may be asked for.
+    mutating func onPageSent(to node: NodeID, into effects: inout Effects) {
+        guard var leader = takeLeadership() else { return }
+        defer { role = .leader(leader) }
+        guard let place = leader.slot(of: node), leader.peers[place].isPageUnderWay else { return }
+        leader.peers[place].isPageUnderWay = false
+        while sendAppend(to: place, evenIfEmpty: false, &leader, into: &effects) {}
     }
 
     func sendHeartbeat(
         to place: Int, sequence: UInt64, _ leader: inout LeaderState, into effects: inout Effects
     ) {
         // Not the whole commit index: what that member has beyond `match` may not be what is committed.
-        let known = min(leader.peers[place].match, commit)
+        let known = heartbeatsTellWholeCommit ? commit : min(leader.peers[place].match, commit)
         send(.heartbeat(Heartbeat(commit: known, readSequence: sequence)), to: leader.peers[place].id, into: &effects)
         leader.peers[place].sentCommit = known
     }
@@ -165,7 +182,9 @@ extension RaftCore {
         // "If an existing entry conflicts with a new one, delete the existing entry and all that follow it" (figure 2),
         // and only then: a late message must not cut off what newer ones have brought.
         var known = 0
-        while known < append.entries.count, trail.matches(append.entries[known].index, append.entries[known].term) {
+        while !truncatesOnLateAppend, known < append.entries.count,
+            trail.matches(append.entries[known].index, append.entries[known].term)
+        {
             known += 1
         }
         let lastNew = append.previousIndex.advanced(by: append.entries.count)
@@ -212,6 +231,7 @@ extension RaftCore {
         defer { role = .leader(leader) }
         guard let place = leader.slot(of: message.from) else { return }
         leader.peers[place].isRecentlyActive = true
+        leader.peers[place].heardAt = now
         switch reply.outcome {
         case .rejected(let hintIndex, let hintTerm):
             // Where this log's terms are higher than the follower's at the hint, they cannot agree either.
@@ -248,13 +268,14 @@ extension RaftCore {
         }
         if advanceCommit(&leader) {
             releasePostponedReads(&leader, into: &effects)
-            broadcastAppend(&leader, into: &effects)
-        } else if leader.peers[place].wantsCommit(commit) {
+            announceCommit(&leader, into: &effects)
+        } else if options.announcesCommit, leader.peers[place].wantsCommit(commit) {
             sendAppend(to: place, evenIfEmpty: true, &leader, into: &effects)
         }
         // There may be room for several messages now.
         while sendAppend(to: place, evenIfEmpty: false, &leader, into: &effects) {}
         continueTransfer(to: place, &leader, into: &effects)
+        tellOfHandover(place, &leader, into: &effects)
     }
 
     /// This node's log is durable up to `index`. A leader counts itself like any other member (§10.2.1 of the thesis).
@@ -262,7 +283,7 @@ extension RaftCore {
         guard let own = leader.slot(of: options.id), leader.peers[own].acknowledge(index) else { return }
         if advanceCommit(&leader) {
             releasePostponedReads(&leader, into: &effects)
-            broadcastAppend(&leader, into: &effects)
+            announceCommit(&leader, into: &effects)
         }
     }
 
@@ -273,7 +294,9 @@ extension RaftCore {
         defer { role = .leader(leader) }
         guard let place = leader.slot(of: message.from) else { return }
         leader.peers[place].isRecentlyActive = true
-        leader.peers[place].isFlowPaused = false
+        leader.peers[place].heardAt = now
+        // What is still being read for it cannot have been lost on the way.
+        if !leader.peers[place].isPageUnderWay { leader.peers[place].isFlowPaused = false }
         if leader.peers[place].match < trail.lastIndex || leader.peers[place].state == .probe {
             sendAppend(to: place, evenIfEmpty: true, &leader, into: &effects)
         }
@@ -291,7 +314,7 @@ extension RaftCore {
     /// currentTerm:
     /// set commitIndex = N" (figure 2; why the term matters: figure 8).
     mutating func advanceCommit(_ leader: inout LeaderState) -> Bool {
-        let reached = leader.reached(in: configuration) { leader.peers[$0].match.rawValue }
+        let reached = leader.reached(in: deciding) { leader.peers[$0].match.rawValue }
         let index = LogIndex(rawValue: min(reached, trail.lastIndex.rawValue))
         guard index > commit else { return false }
         guard trail.term(at: index) == term || commitsOlderTermsByCount else { return false }
@@ -301,9 +324,10 @@ extension RaftCore {
 
     mutating func onUnreachable(_ node: NodeID) {
         guard var leader = takeLeadership() else { return }
-        // Appends that were sent on without waiting are probably lost.
-        if let place = leader.slot(of: node), leader.peers[place].state == .replicate {
-            leader.peers[place].becomeProbe()
+        if let place = leader.slot(of: node) {
+            // Appends that were sent on without waiting are probably lost.
+            if leader.peers[place].state == .replicate { leader.peers[place].becomeProbe() }
+            leader.peers[place].isPageUnderWay = false
         }
         role = .leader(leader)
     }

@@ -23,6 +23,8 @@ extension RaftCore {
         /// On a leader, all members by ascending id; empty elsewhere.
         public var peers: [PeerStatus]
         public var leadTransferee: NodeID?
+        /// This leader has lost its vote and hands over.
+        public var isHandingOver: Bool
         public var uncommittedBytes: Int
         public var pendingReads: Int
         /// Messages that wait for a write.
@@ -53,6 +55,7 @@ extension RaftCore {
             isVoter: configuration.isVoter(options.id), isLearner: configuration.learners.contains(options.id),
             electionElapsedTicks: electionElapsed, electionTimeoutTicks: electionTimeout,
             peers: leaderState?.peers.map(PeerStatus.init) ?? [], leadTransferee: leaderState?.transferee,
+            isHandingOver: handoverAfter != nil,
             uncommittedBytes: leaderState?.uncommittedBytes ?? 0, pendingReads: leaderState?.reads.count ?? 0,
             heldMessages: hold.count)
     }

@@ -13,7 +13,7 @@
 ///
 /// Where this differs from the paper and from other implementations is told in `Documentation/divergences.md`.
 public struct RaftCore: Sendable {
-    public let options: Options
+    public private(set) var options: Options
 
     // Persistent state (figure 2). The log's durable part is `durability.stableIndex`.
     var term: Term
@@ -36,9 +36,19 @@ public struct RaftCore: Sendable {
     var durability: Durability
     var hold = OutgoingHold()
 
+    /// On a leader that has lost its vote and hands over (``LeaderWithoutVote/handsOver``): the change's entry. Beside
+    /// the role because every step looks at it.
+    var handoverAfter: LogIndex?
+    /// Entries before this one are not in the caller's memory.
+    var coldBefore: LogIndex = .zero
+    /// When this node, which has no vote, last campaigned for those who asked it for one.
+    var caretakerAt: UInt64?
+    /// This node has campaigned since there was a leader: being preferred has not helped.
+    var hasCampaignedInVain = false
+
     /// Ticks since the leader was last heard of, or since the last campaign; on a leader, since the last quorum check.
     var electionElapsed = 0
-    /// In `electionTicks ..< 2 * electionTicks`, drawn anew with each change of role.
+    /// In `electionTicks ..< 2 * electionTicks`, drawn anew with each change of role; later where others are preferred.
     var electionTimeout = 0
     /// Ticks since the start.
     var now: UInt64 = 0
@@ -69,7 +79,8 @@ public struct RaftCore: Sendable {
         configuration = restored.configuration
         configurationIndex = restored.applied
         durability = Durability(hardState: restored.hardState, stableIndex: trail.lastIndex)
-        isLeaseForgotten = options.readMode == .lease && restored.hardState.term > .zero
+        isLeaseForgotten =
+            options.readMode == .lease && restored.hardState.term > .zero && !options.forgetsLeaseAtRestart
         announced = RoleSummary(role: .follower, term: restored.hardState.term, leader: nil)
         drawElectionTimeout()
         checkInvariants()
@@ -87,14 +98,28 @@ public struct RaftCore: Sendable {
         case .applied(let index): onApplied(index, into: &effects)
         case .configurationApplied(let change, let index): onConfigurationApplied(change, at: index, into: &effects)
         case .compacted(let index): onCompacted(upTo: index)
+        case .cold(let index): coldBefore = max(coldBefore, index)
+        case .pageSent(let node): onPageSent(to: node, into: &effects)
         case .campaign: campaignIfAllowed(options.preVote ? .preElection : .election, into: &effects)
-        case .transferLeadership(let target): onTransfer(to: target, into: &effects)
+        case .transferLeadership(let target): onTransfer(to: target, isLocal: true, into: &effects)
         case .forgetLeader: onForgetLeader(into: &effects)
+        case .optionsChanged(let new): onOptionsChanged(new)
         case .unreachable(let node): onUnreachable(node)
         case .snapshotFinished(let node, let succeeded): onSnapshotFinished(node, succeeded: succeeded)
         }
+        if handoverAfter != nil { finishHandover(into: &effects) }
         settle(into: &effects)
         checkInvariants()
+    }
+
+    private mutating func onOptionsChanged(_ new: Options) {
+        if let reason = new.inconsistency(replacing: options) { preconditionFailure("options: \(reason)") }
+        let isNewTimeout = new.electionTicks != options.electionTicks || new.priorities != options.priorities
+        options = new
+        if isNewTimeout { drawElectionTimeout() }
+        guard var leader = takeLeadership() else { return }
+        for place in leader.peers.indices { leader.peers[place].limit(new) }
+        role = .leader(leader)
     }
 
     /// The end of a step: what changed is written, promises are kept as far as they may be, the world is told.
@@ -110,7 +135,8 @@ public struct RaftCore: Sendable {
         // otherwise be in its state and not in its log. While a snapshot is being written there is no state to apply
         // to.
         if durability.snapshot == nil {
-            let ready = answersBeforePersisting ? commit : min(commit, durability.stableIndex)
+            let safe = durability.stableIndex.advanced(by: options.maxUnpersistedApplied)
+            let ready = answersBeforePersisting ? commit : min(commit, safe)
             if ready > released {
                 released = ready
                 effects.emit(.commit(ready))
@@ -164,6 +190,9 @@ public struct RaftCore: Sendable {
     private mutating func onCompacted(upTo index: LogIndex) {
         precondition(
             index <= applied, "log compacted to \(index.rawValue), applied is only \(applied.rawValue)")
+        precondition(
+            index <= durability.stableIndex || answersBeforePersisting,
+            "log compacted to \(index.rawValue), durable is only \(durability.stableIndex.rawValue)")
         trail.compact(to: index)
     }
 

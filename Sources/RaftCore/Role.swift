@@ -33,6 +33,12 @@ struct LeaderState: Sendable {
     var heartbeatElapsed = 0
     /// The member that leadership is being handed over to; proposals are refused meanwhile (thesis, §3.10).
     var transferee: NodeID?
+    /// The transferee was told to campaign.
+    var isTransfereeTold = false
+    /// Quorum checks to let pass before leadership is offered to a preferred member (again), and how many such offers
+    /// have failed.
+    var preferenceWait = 0
+    var preferenceFailures = 0
     /// Somebody may campaign in spite of this leader's lease, at any later time: a message can be slow. Reads by lease
     /// are over for this term.
     var hasSentTimeoutNow = false
@@ -50,7 +56,8 @@ struct LeaderState: Sendable {
 
     /// The leader's view of the members follows the configuration; of `fresh` ones nothing is known any more.
     mutating func reconcile(
-        with configuration: Configuration, fresh: [NodeID], lastIndex: LogIndex, limits: RaftCore.Options
+        with configuration: Configuration, fresh: [NodeID], lastIndex: LogIndex, now: UInt64 = 0,
+        limits: RaftCore.Options
     ) {
         peers = configuration.members.map { id in
             let isLearner = configuration.learners.contains(id)
@@ -62,6 +69,7 @@ struct LeaderState: Sendable {
             var new = Progress(id: id, isLearner: isLearner, next: max(lastIndex, LogIndex(1)), limits: limits)
             // It counts as active for a start: or the leader could step down before it had a chance to speak.
             new.isRecentlyActive = true
+            new.heardAt = now
             return new
         }
     }

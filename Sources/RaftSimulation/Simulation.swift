@@ -10,16 +10,22 @@ package struct Simulation {
     package struct Report: Sendable {
         package var seed: UInt64
         package var violation: String?
-        package var steps: Int
-        package var virtualNanoseconds: UInt64
-        package var operations: Int
-        package var acknowledged: Int
-        package var elections: Int
-        package var misfortunes: Int
-        package var messages: Int
-        package var digest: UInt64
+        package var steps = 0
+        package var virtualNanoseconds: UInt64 = 0
+        package var operations = 0
+        package var acknowledged = 0
+        package var counts = SimulatedCluster.Counts()
+        package var changesAsked = 0
+        package var misfortunes = 0
+        package var messages = 0
+        package var digest: UInt64 = 0
+        /// From the end of misfortune to the first write that began after it and was acknowledged.
+        package var recoveryNanoseconds: UInt64?
         /// The search for an order of the history came to its end; otherwise only its revisions were checked.
         package var isOrderFound = false
+        /// What went wrong in it, in order, for people; and the same as it can be played again.
+        package var story: [String] = []
+        package var schedule: [Misfortune] = []
     }
 
     package struct Options: Sendable {
@@ -28,76 +34,176 @@ package struct Simulation {
         /// How long a healthy cluster may take to come together.
         package var livenessNanoseconds: UInt64 = 15_000_000_000
         package var mutation: String?
+        /// Changes what the seed has drawn: for plays of something particular.
+        package var adjust: (@Sendable (inout Swarm) -> Void)?
+        /// Plays this instead of what the seed draws.
+        package var schedule: [Misfortune]?
 
         package init() {}
     }
 
-    package static func run(seed: UInt64, options: Options = Options()) -> Report {
-        var draw = RandomSource(seed: seed ^ 0x5eed)
-        var clusterOptions = SimulatedCluster.Options()
-        clusterOptions.mutation = options.mutation
-        // Five members now and then; restless elections; the rules that only keep the peace switched off here and
-        // there, since safety must not rest on them.
-        clusterOptions.members = draw.oneIn(4) ? 5 : 3
-        clusterOptions.tickNanoseconds = 20_000_000 + draw.next() % 80_000_000
-        clusterOptions.electionTicks = 4 + draw.below(8)
-        clusterOptions.preVote = !draw.oneIn(3)
-        clusterOptions.checkQuorum = !draw.oneIn(3)
-        clusterOptions.segmentBytes = 8 << (10 + draw.below(4))
-        clusterOptions.snapshotCount = UInt64(20 + draw.below(200))
-        clusterOptions.catchUpEntries = UInt64(5 + draw.below(100))
-        clusterOptions.flushIntervalNanoseconds = 10_000_000 + draw.next() % 400_000_000
-        clusterOptions.maxInflightMessages = 1 + draw.below(64)
-        clusterOptions.maxMessageBytes = 64 << draw.below(12)
-        clusterOptions.logPace.most = 100_000 + draw.next() % 30_000_000
-        var workloadOptions = KeyValueWorkload.Options()
-        workloadOptions.clients = 2 + draw.below(8)
-        workloadOptions.groups = 1 + draw.below(5)
-        workloadOptions.thinkNanoseconds = 5_000_000 + draw.next() % 100_000_000
-        let misfortuneOptions = Misfortune.Options(drawing: &draw)
+    private let options: Options
+    private let swarm: Swarm
+    private let cluster: SimulatedCluster
+    private let workload: KeyValueWorkload
+    private let operation: Operator
+    private let player: MisfortunePlayer
 
-        var report = Report(
-            seed: seed, violation: nil, steps: 0, virtualNanoseconds: 0, operations: 0, acknowledged: 0, elections: 0,
-            misfortunes: 0, messages: 0, digest: 0)
-        let cluster: SimulatedCluster
+    package static func run(seed: UInt64, options: Options = Options()) -> Report {
+        var report = Report(seed: seed)
         do {
-            cluster = try SimulatedCluster(seed: seed, options: clusterOptions)
+            try Simulation(seed: seed, options: options, report: &report).run(into: &report)
         } catch {
             report.violation = "the cluster cannot be made: \(error)"
-            return report
         }
-        for member in cluster.members { cluster.start(member) }
-        let workload = KeyValueWorkload(cluster: cluster, options: workloadOptions)
-        let misfortune = Misfortune(cluster: cluster, options: misfortuneOptions)
-        workload.start()
-        misfortune.start()
-        play(cluster, until: options.safetyNanoseconds)
+        return report
+    }
 
-        misfortune.stop()
-        let calm = cluster.queue.now
-        if cluster.violation == nil {
-            play(cluster, until: calm + options.livenessNanoseconds / 2)
-            workload.stop()
-            play(cluster, until: calm + options.livenessNanoseconds)
-        }
-        if cluster.violation == nil { checkConvergence(cluster, workload) }
-        if cluster.violation == nil { judge(workload, of: cluster, into: &report) }
+    private init(seed: UInt64, options: Options, report: inout Report) throws {
+        self.options = options
+        var draw = RandomSource(seed: seed ^ 0x5eed)
+        var swarm = Swarm(drawing: &draw)
+        options.adjust?(&swarm)
+        swarm.cluster.mutation = options.mutation
+        self.swarm = swarm
+        report.schedule =
+            options.schedule
+            ?? Misfortune.schedule(
+                of: swarm.kinds, until: options.safetyNanoseconds, paceNanoseconds: swarm.paceNanoseconds,
+                drawing: &draw)
+        cluster = try SimulatedCluster(seed: seed, options: swarm.cluster)
+        workload = KeyValueWorkload(cluster: cluster, options: swarm.workload)
+        operation = Operator(cluster: cluster)
+        player = MisfortunePlayer(cluster: cluster, operation: operation, schedule: report.schedule)
+    }
+
+    private func run(into report: inout Report) {
+        for member in cluster.members { cluster.start(member) }
+        workload.start()
+        operation.start()
+        player.start()
+        play(until: options.safetyNanoseconds)
+        if cluster.violation == nil { report.recoveryNanoseconds = playCalm() }
+        if cluster.violation == nil { judge(into: &report) }
         for member in cluster.members { cluster.crash(member, powerCut: false) }
         report.violation = cluster.violation?.description
         report.steps = cluster.queue.steps
         report.virtualNanoseconds = cluster.queue.now
         report.operations = workload.history.count
         report.acknowledged = workload.acknowledged
-        report.elections = cluster.elections
-        report.misfortunes = misfortune.count
+        report.counts = cluster.counts
+        report.changesAsked = operation.changesAsked
+        report.misfortunes = player.count
         report.messages = cluster.network.delivered
         report.digest = cluster.digest.value
-        return report
+        report.story = player.story
     }
 
-    private static func judge(
-        _ workload: KeyValueWorkload, of cluster: SimulatedCluster, into report: inout Report
-    ) {
+    private func play(until end: UInt64) {
+        var nextComparison = cluster.queue.now + 1_000_000_000
+        while cluster.queue.now < end, cluster.violation == nil {
+            cluster.queue.run(until: min(nextComparison, end))
+            if cluster.queue.steps >= cluster.queue.stepsMax { cluster.fail("the play does not come to an end") }
+            cluster.compareStates()
+            nextComparison = cluster.queue.now + 1_000_000_000
+        }
+    }
+
+    // MARK: Liveness
+
+    /// Misfortune ends, but for what a healthy majority must bear: then it comes together within a time, answers, and
+    /// stays so.
+    /// - Returns: how long it took until a write was acknowledged that was asked for after misfortune's end.
+    private func playCalm() -> UInt64? {
+        player.stop()
+        operation.stop()
+        let calm = cluster.queue.now
+        let first = workload.history.count
+        let cutOff = cutOneOff()
+        ask(without: cutOff, until: calm + options.livenessNanoseconds / 2)
+        play(until: calm + options.livenessNanoseconds / 2)
+        workload.stop()
+        guard cluster.violation == nil else { return nil }
+        endRemovedMembers()
+        play(until: calm + options.livenessNanoseconds * 3 / 4)
+        let elections = cluster.counts.elections
+        play(until: calm + options.livenessNanoseconds)
+        guard cluster.violation == nil else { return nil }
+        // Whoever was removed, or hears nobody, may not depose anyone where the rules against that are in force.
+        if swarm.cluster.preVote, swarm.cluster.checkQuorum, cluster.counts.elections > elections {
+            cluster.fail("after all is well there are still elections")
+        }
+        checkConvergence(without: cutOff)
+        guard cluster.violation == nil else { return nil }
+        let recovered = workload.history[first...].lazy.filter { $0.isWrite }.compactMap(\.returned).min()
+        if recovered == nil { cluster.fail("after all is well no write is acknowledged") }
+        return recovered.map { $0 - calm }
+    }
+
+    /// Patient clients may sit with a member that is cut off, or wait for what was lost before: so there are some that
+    /// do not wait for an answer before they ask again.
+    private func ask(without cutOff: NodeID?, until end: UInt64) {
+        guard cluster.queue.now < end else { return }
+        let healthy = cluster.members.filter { cluster.isPresent($0) && $0.id != cutOff && $0.isRunning }
+        if !healthy.isEmpty {
+            workload.write(on: healthy[Int(cluster.queue.now / 1_000 % UInt64(healthy.count))])
+        }
+        cluster.queue.schedule(after: 250_000_000) { [self] in ask(without: cutOff, until: end) }
+    }
+
+    private func cutOneOff() -> NodeID? {
+        guard swarm.keepsOneDeaf || swarm.keepsOneMute, cluster.configuration.voters.count >= 3,
+            !cluster.configuration.isJoint, !cluster.members.contains(where: { $0.damage != nil })
+        else { return nil }
+        let id = cluster.newestLeader ?? cluster.configuration.voters[0]
+        for other in cluster.members where other.id != id {
+            cluster.network.cut([
+                swarm.keepsOneMute ? .init(from: id, to: other.id) : .init(from: other.id, to: id)
+            ])
+        }
+        return id
+    }
+
+    /// The operator switches off what was removed, where it could disturb the others; not before the others have on
+    /// their disks that they do not need it any more.
+    private func endRemovedMembers() {
+        guard cluster.isConfigurationSettled else {
+            return cluster.fail(
+                "after all is well the configuration \(cluster.configuration) is on no majority's disks, or joint")
+        }
+        if swarm.cluster.preVote, swarm.cluster.checkQuorum { return }
+        for member in cluster.members where !cluster.isPresent(member) { cluster.crash(member, powerCut: false) }
+    }
+
+    /// A healthy cluster that is left alone has one leader, answers, and its members hold the same.
+    private func checkConvergence(without cutOff: NodeID?) {
+        let healthy = cluster.members.filter { cluster.isPresent($0) && $0.id != cutOff }
+        if let lost = healthy.first(where: \.isLost) {
+            return cluster.fail("member \(lost.id.rawValue), which has lost its disks, is not replaced")
+        }
+        for member in healthy {
+            workload.perform(.read(keys: [0]), client: -1 - Int(member.id.rawValue), on: member) { _ in }
+        }
+        let before = workload.acknowledged
+        cluster.queue.run(until: cluster.queue.now + 5_000_000_000)
+        guard workload.acknowledged == before + healthy.count else {
+            return cluster.fail(
+                "of \(healthy.count) members only \(workload.acknowledged - before) answer a read after all is well")
+        }
+        let statuses = healthy.compactMap { $0.node?.published.status }
+        let applied = healthy.compactMap { $0.node?.published.view.store.applied.index }
+        guard Set(applied).count == 1 else {
+            return cluster.fail("after all is well the members stand at entries \(applied)")
+        }
+        guard statuses.count(where: { $0.role == .leader }) == 1 else {
+            return cluster.fail("after all is well the roles are \(statuses.map(\.role))")
+        }
+        cluster.compareStates()
+    }
+
+    // MARK: The verdict
+
+    private func judge(into report: inout Report) {
         do throws(RevisionChecker.Violation) {
             try RevisionChecker(applied: workload.appliedWrites()).check(workload.history)
         } catch {
@@ -109,39 +215,5 @@ package struct Simulation {
         } catch {
             cluster.fail(error.description)
         }
-    }
-
-    private static func play(_ cluster: SimulatedCluster, until end: UInt64) {
-        var nextComparison = cluster.queue.now + 1_000_000_000
-        while cluster.queue.now < end, cluster.violation == nil {
-            cluster.queue.run(until: min(nextComparison, end))
-            if cluster.queue.steps >= cluster.queue.stepsMax { cluster.fail("the play does not come to an end") }
-            cluster.compareStates()
-            nextComparison = cluster.queue.now + 1_000_000_000
-        }
-    }
-
-    /// A healthy cluster that is left alone has one leader, answers, and its members hold the same.
-    private static func checkConvergence(_ cluster: SimulatedCluster, _ workload: KeyValueWorkload) {
-        for member in cluster.members {
-            workload.perform(.read(keys: [0]), client: -1 - Int(member.id.rawValue), on: member) { _ in }
-        }
-        let before = workload.acknowledged
-        cluster.queue.run(until: cluster.queue.now + 5_000_000_000)
-        guard workload.acknowledged == before + cluster.members.count else {
-            return cluster.fail(
-                "of \(cluster.members.count) members only \(workload.acknowledged - before) answer a read after "
-                    + "all is well"
-            )
-        }
-        let statuses = cluster.members.compactMap { $0.node?.published.status }
-        let applied = cluster.members.compactMap { $0.node?.published.view.store.applied.index }
-        guard Set(applied).count == 1 else {
-            return cluster.fail("after all is well the members stand at entries \(applied)")
-        }
-        guard statuses.count(where: { $0.role == .leader }) == 1 else {
-            return cluster.fail("after all is well the roles are \(statuses.map(\.role))")
-        }
-        cluster.compareStates()
     }
 }

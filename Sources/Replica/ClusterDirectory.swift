@@ -31,7 +31,13 @@ struct ClusterDirectory {
 
     /// nil if the state belongs to no cluster yet.
     init?(reading state: State) throws {
-        guard let cluster = try state.meta(Self.clusterKey) else { return nil }
+        guard let cluster = try state.meta(Self.clusterKey) else {
+            // A row that has lost its name is not found: what belongs to a cluster must not pass for new.
+            guard state.applied == .zero, state.revision == .first, try state.metas(prefix: "").isEmpty else {
+                throw NodeFailure(part: .stateMachine, reason: "the state does not say which cluster it belongs to")
+            }
+            return nil
+        }
         guard let origin = try state.meta(Self.originKey), let configuration = try state.meta(Self.configurationKey)
         else {
             throw NodeFailure(part: .stateMachine, reason: "the state's description of its cluster is incomplete")
@@ -43,14 +49,24 @@ struct ClusterDirectory {
             }
             self.origin = try Self.decodeOrigin(origin)
             self.configuration = try Configuration(decoding: configuration)
-            members = try state.metas(prefix: Self.memberPrefix).map { _, value in
-                try value.withUnsafeBytes { try Member(decoding: $0) }
+            members = try state.metas(prefix: Self.memberPrefix).map { name, value in
+                let member = try value.withUnsafeBytes { try Member(decoding: $0) }
+                guard name == Self.memberKey(member.id) else {
+                    throw DecodingError.invalid("member \(member.id.rawValue) under another's name")
+                }
+                return member
             }
         } catch {
             throw NodeFailure(
                 part: .stateMachine, reason: "the state's description of its cluster is damaged: \(error)")
         }
         members.sort { $0.id < $1.id }
+        guard members.map(\.id) == self.configuration.members else {
+            throw NodeFailure(
+                part: .stateMachine,
+                reason: "the state knows members \(members.map(\.id.rawValue)), and a configuration of "
+                    + "\(self.configuration.members.map(\.rawValue)): rows are missing or damaged")
+        }
     }
 
     func write(to state: inout State) throws(StateError) {

@@ -7,7 +7,7 @@ import StorageEngine
 
 /// The state machine of a Martlet member: keys, members and configuration in one engine, with the applied index in the
 /// same batch.
-package final class KeyValueMachine: StateMachine {
+package final class KeyValueMachine: NodeMachine {
     package typealias Result = ReplicaResult
     package typealias View = ReplicaView
     package typealias Staged = StagedSnapshot
@@ -25,6 +25,10 @@ package final class KeyValueMachine: StateMachine {
     private var clusterID: UInt64
     package private(set) var origin: AppliedPlace
     package private(set) var configuration: Configuration
+    #if MARTLET_MUTATIONS
+        /// Mistakes made on purpose, to see whether the simulator finds them.
+        package var faults: RaftCore.Faults = []
+    #endif
     /// Called when a snapshot has become the state, on the thread that applies; must not block.
     package var installed: (@Sendable (SnapshotDescription) -> Void)?
 
@@ -43,6 +47,11 @@ package final class KeyValueMachine: StateMachine {
         clusterID = directory.clusterID
         origin = directory.origin
         configuration = directory.configuration
+        guard state.applied.index >= origin.index.rawValue else {
+            throw NodeFailure(
+                part: .stateMachine,
+                reason: "the state stands at entry \(state.applied.index), and was born at \(origin.index.rawValue)")
+        }
     }
 
     /// Writes the first state of a new cluster, the same on all of its first members, and makes it durable.
@@ -63,6 +72,26 @@ package final class KeyValueMachine: StateMachine {
             configuration: Configuration(voters: members.map(\.id)))
         try directory.write(to: &state)
         try state.noteApplied(LogPosition(place))
+        if let layer = try state.freeze() {
+            try layer.commit(to: engine)
+            try state.retire()
+        }
+    }
+
+    /// Writes the first state of a member that is to join a cluster: it belongs to it, knows no configuration and
+    /// stands before every entry, so that it waits for a snapshot and neither votes nor campaigns until that has come
+    /// (decision 3).
+    package static func prepareToJoin(engines: any EngineProvider, clusterID: UInt64) throws {
+        let engine = try engines.openCurrent()
+        defer { engine.close() }
+        var state = try State(store: LayeredStore(engine: engine))
+        guard try ClusterDirectory(reading: state) == nil else {
+            throw NodeFailure(part: .stateMachine, reason: "the state is already part of a cluster")
+        }
+        let directory = ClusterDirectory(
+            clusterID: clusterID, members: [], origin: AppliedPlace(index: .zero, term: .zero),
+            configuration: Configuration())
+        try directory.write(to: &state)
         if let layer = try state.freeze() {
             try layer.commit(to: engine)
             try state.retire()
@@ -114,11 +143,15 @@ package final class KeyValueMachine: StateMachine {
             members.removeAll { $0.id == member.id }
             members.append(member)
         }
-        let present = configuration.voters + configuration.outgoingVoters + configuration.learners
+        let present = configuration.members
         for member in members where !present.contains(member.id) {
             try ClusterDirectory.remove(member.id, from: &state)
         }
         members.removeAll { !present.contains($0.id) }
+        // A change that adds several tells of one: the others tell of themselves when they start.
+        for id in present where !members.contains(where: { $0.id == id }) {
+            members.append(Member(id: id, name: "", peerURLs: [], clientURLs: []))
+        }
         members.sort { $0.id < $1.id }
         for member in members { try ClusterDirectory.write(member, to: &state) }
         try ClusterDirectory.write(configuration, to: &state)
@@ -156,6 +189,11 @@ package final class KeyValueMachine: StateMachine {
     package func beginFlush() throws -> (any FlushJob)? {
         let applied = applied
         guard let layer = try state.freeze() else { return nil }
+        #if MARTLET_MUTATIONS
+            if faults.contains(.appliedIndexOutsideBatch) {
+                return EngineFlushWithoutPlace(layer: layer, engine: engine, applied: applied)
+            }
+        #endif
         return EngineFlush(layer: layer, engine: engine, applied: applied)
     }
 
@@ -194,6 +232,23 @@ private struct EngineFlush: FlushJob {
 
     func run() throws { try layer.commit(to: engine) }
 }
+
+#if MARTLET_MUTATIONS
+    /// The batch as it should not be: where the state stands is told with the next one.
+    private struct EngineFlushWithoutPlace: FlushJob {
+        let layer: FrozenLayer
+        let engine: any StorageEngine
+        let applied: AppliedPlace
+
+        func run() throws {
+            let place: [UInt8] = [0]
+            let engineBefore = try engine.snapshot()
+            let before = place.withUnsafeBytes { engineBefore.withValue(.meta, $0) { $0.map { [UInt8]($0) } } }
+            try layer.commit(to: engine)
+            if let before { try engine.commit([.put(.meta, key: place, value: before)]) }
+        }
+    }
+#endif
 
 extension LogPosition {
     init(_ place: AppliedPlace) { self.init(index: place.index.rawValue, term: place.term.rawValue) }

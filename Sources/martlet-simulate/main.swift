@@ -1,25 +1,35 @@
 import Foundation
 import RaftSimulation
+import Synchronization
 
-// Plays seeds, one after another, and says what they came to. Exit code 1 if any seed failed.
+// Plays seeds and says what they came to. Exit code 1 if any seed failed.
 
 func usage() -> Never {
     print(
         """
-        usage: martlet-simulate [--seed N] [--seeds M] [--seconds S] [--verbose] [--mutation NAME]
+        usage: martlet-simulate [--seed N] [--seeds M] [--jobs J] [--seconds S] [--verbose] [--story] [--no-shortening]
+                                [--mutation NAME]
 
-          --seed N        the first seed (default 1)
-          --seeds M       how many seeds to play (default 100)
-          --seconds S     virtual seconds in which things go wrong (default 20)
-          --verbose       a line for each seed
-          --mutation NAME plays with a mistake built in (only in builds made with MARTLET_MUTATIONS=1)
+          --seed N         the first seed (default 1)
+          --seeds M        how many seeds to play (default 100)
+          --jobs J         how many to play at a time (default: one a processor)
+          --seconds S      virtual seconds in which things go wrong (default 20)
+          --verbose        a line for each seed
+          --story          what went wrong in each seed, in order
+          --no-shortening  a failing seed's schedule is not shortened to the steps that matter
+          --mutation NAME  plays with a mistake built in (only in builds made with MARTLET_MUTATIONS=1)
+          --survey         plays the seeds with each mistake in turn, or with the one named, and prints a table
         """)
     exit(2)
 }
 
 var seed: UInt64 = 1
 var seeds: UInt64 = 100
+var jobs = ProcessInfo.processInfo.activeProcessorCount
 var isVerbose = false
+var tellsStory = false
+var shortens = true
+var isSurvey = false
 var options = Simulation.Options()
 var arguments = CommandLine.arguments.dropFirst()
 while let argument = arguments.popFirst() {
@@ -30,8 +40,12 @@ while let argument = arguments.popFirst() {
     switch argument {
     case "--seed": seed = number()
     case "--seeds": seeds = number()
+    case "--jobs": jobs = max(1, Int(clamping: number()))
     case "--seconds": options.safetyNanoseconds = number() * 1_000_000_000
     case "--verbose": isVerbose = true
+    case "--story": tellsStory = true
+    case "--no-shortening": shortens = false
+    case "--survey": isSurvey = true
     case "--mutation":
         guard let name = arguments.popFirst() else { usage() }
         #if MARTLET_MUTATIONS
@@ -48,41 +62,125 @@ while let argument = arguments.popFirst() {
     }
 }
 
+if isSurvey {
+    #if MARTLET_MUTATIONS
+        let names = options.mutation.map { [$0] } ?? SeededMistake.names
+        exit(MistakeSurvey(first: seed, count: seeds, jobs: jobs).run(names) ? 0 : 1)
+    #else
+        print("--survey: this build has no mistakes built in; build with MARTLET_MUTATIONS=1")
+        exit(2)
+    #endif
+}
+
+/// All seeds together.
+struct Totals {
+    var played = 0
+    var failed = 0
+    var steps = 0
+    var virtualNanoseconds: UInt64 = 0
+    var operations = 0
+    var acknowledged = 0
+    var elections = 0
+    var configurations = 0
+    var snapshots = 0
+    var stops = 0
+    var refusals = 0
+    var undecided = 0
+    var recoveries: [UInt64] = []
+
+    mutating func add(_ report: Simulation.Report) {
+        played += 1
+        steps += report.steps
+        virtualNanoseconds += report.virtualNanoseconds
+        operations += report.operations
+        acknowledged += report.acknowledged
+        elections += report.counts.elections
+        configurations += report.counts.configurations
+        snapshots += report.counts.snapshots
+        stops += report.counts.stops
+        refusals += report.counts.refusals
+        if let recovery = report.recoveryNanoseconds { recoveries.append(recovery) }
+        if report.violation != nil {
+            failed += 1
+        } else if !report.isOrderFound {
+            undecided += 1
+        }
+    }
+}
+
+let settings = options
+let (isTalkative, hasStory, isShortening) = (isVerbose, tellsStory, shortens)
+let (firstSeed, endSeed) = (seed, seed + seeds)
+let nextSeed = Atomic<UInt64>(seed)
+let totals = Mutex(Totals())
+let output = Mutex(())
+
+func say(_ lines: [String]) {
+    output.withLock { _ in
+        print(lines.joined(separator: "\n"))
+        fflush(nil)
+    }
+}
+
+func describe(_ report: Simulation.Report) {
+    if let violation = report.violation {
+        say([
+            "seed \(report.seed) FAILED \(violation)",
+            "  play it again: scripts/simulate --seed \(report.seed) --seeds 1",
+        ])
+        guard isShortening else { return }
+        let outcome = Shortening.shorten(report, options: settings)
+        var lines = [
+            "seed \(report.seed), shortened from \(report.schedule.count) misfortunes to "
+                + "\(outcome.report.schedule.count) in \(outcome.plays) plays:"
+        ]
+        lines += outcome.report.story.map { "    \($0)" }
+        lines.append("    \(outcome.report.violation ?? "")")
+        say(lines)
+    } else if isTalkative || hasStory {
+        let counts = report.counts
+        var lines = [
+            "seed \(report.seed) ok: \(report.steps) steps, \(report.operations) operations, \(report.acknowledged) "
+                + "acknowledged, \(counts.elections) elections, \(counts.configurations) configurations of "
+                + "\(report.changesAsked) asked, \(counts.snapshots) snapshots, \(report.misfortunes) misfortunes, "
+                + "\(counts.stops) stops, \(counts.refusals) refusals, \(report.messages) messages, digest "
+                + String(report.digest, radix: 16)
+        ]
+        if hasStory { lines += report.story.map { "    \($0)" } }
+        say(lines)
+    }
+}
+
 let clock = ContinuousClock()
 let start = clock.now
-var failures: [UInt64] = []
-var steps = 0
-var virtualSeconds = 0.0
-var operations = 0
-var acknowledged = 0
-var elections = 0
-var undecided = 0
-for current in seed..<(seed + seeds) {
-    let report = Simulation.run(seed: current, options: options)
-    steps += report.steps
-    virtualSeconds += Double(report.virtualNanoseconds) / 1e9
-    operations += report.operations
-    acknowledged += report.acknowledged
-    elections += report.elections
-    if report.violation == nil, !report.isOrderFound { undecided += 1 }
-    if let violation = report.violation {
-        failures.append(current)
-        print("seed \(current) FAILED \(violation)")
-        print("  play it again: scripts/simulate --seed \(current) --seeds 1")
-    } else if isVerbose {
-        print(
-            "seed \(current) ok: \(report.operations) operations, \(report.acknowledged) acknowledged, "
-                + "\(report.elections) elections, \(report.misfortunes) misfortunes, \(report.messages) messages, "
-                + "digest \(String(report.digest, radix: 16))")
+DispatchQueue.concurrentPerform(iterations: jobs) { _ in
+    while true {
+        let current = nextSeed.add(1, ordering: .relaxed).oldValue
+        guard current < endSeed else { return }
+        let report = Simulation.run(seed: current, options: settings)
+        totals.withLock { $0.add(report) }
+        describe(report)
     }
 }
 let took = clock.now - start
 let seconds = Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18
+let all = totals.withLock { $0 }
+let virtualSeconds = Double(all.virtualNanoseconds) / 1e9
+let recoveries = all.recoveries.sorted()
+func recovery(_ share: Double) -> String {
+    recoveries.isEmpty
+        ? "-" : "\(recoveries[min(recoveries.count - 1, Int(share * Double(recoveries.count)))] / 1_000_000) ms"
+}
 print(
-    "\(seeds) seeds in \(Int(seconds.rounded())) s: \(steps) steps (\(Int(Double(steps) / seconds))/s), "
-        + "\(Int(virtualSeconds)) virtual seconds (\(Int(virtualSeconds / seconds))/s), \(operations) operations, "
-        + "\(acknowledged) acknowledged, \(elections) elections; \(undecided) histories too tangled for the "
-        + "search for an "
-        + "order, checked by their revisions alone")
-print("\(Int(seeds) - failures.count) passed, \(failures.count) failed")
-exit(failures.isEmpty ? 0 : 1)
+    """
+    \(all.played) seeds in \(Int(seconds.rounded())) s, \(jobs) at a time: \(all.steps) steps \
+    (\(Int(Double(all.steps) / seconds))/s), \(Int(virtualSeconds)) virtual seconds (\(Int(virtualSeconds / seconds))/s)
+    \(all.operations) operations, \(all.acknowledged) acknowledged; \(all.elections) elections, \(all.configurations) \
+    changes of the configuration, \(all.snapshots) snapshots installed, \(all.stops) members stopped by failing disks, \
+    \(all.refusals) refused damaged ones
+    from the end of misfortune to the first new write: median \(recovery(0.5)), 99 of 100 \(recovery(0.99)), \
+    longest \(recovery(1))
+    \(all.undecided) histories too tangled for the search for an order, checked by their revisions alone
+    \(all.played - all.failed) passed, \(all.failed) failed
+    """)
+exit(all.failed == 0 ? 0 : 1)

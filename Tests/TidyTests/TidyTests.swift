@@ -64,7 +64,9 @@ import Testing
         "WriteAheadLog": ["ByteCodec", "Platform"],
         "PeerTransport": ["RaftCore", "ByteCodec"],
         "PeerTransportNIO": ["PeerTransport", "RaftCore", "ByteCodec", "Platform"],
-        "Raft": ["RaftCore", "WriteAheadLog", "PeerTransport", "Platform", "ByteCodec"],
+        "Raft": [
+            "RaftCore", "WriteAheadLog", "PeerTransport", "PeerTransportNIO", "Platform", "PlatformPOSIX", "ByteCodec",
+        ],
         "Replica": ["Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "PeerTransport"],
         "HTTP2": ["CNghttp2", "CZlib"],
         "EtcdAPI": ["ByteCodec"],

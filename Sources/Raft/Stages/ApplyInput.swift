@@ -1,7 +1,7 @@
 package import RaftCore
 
 /// What the apply stage is told.
-package enum ApplyInput<Machine: StateMachine>: Sendable {
+package enum ApplyInput<Machine: NodeMachine>: Sendable {
     /// These proposals of ours are on their way; their entries come later, if they come. All have one deadline.
     case expect([PendingProposal<Machine>], deadline: UInt64)
     /// Committed entries, in order.
@@ -16,7 +16,7 @@ package enum ApplyInput<Machine: StateMachine>: Sendable {
     case failed(NodeFailure)
 }
 
-package struct PendingProposal<Machine: StateMachine>: Sendable {
+package struct PendingProposal<Machine: NodeMachine>: Sendable {
     package var sequence: UInt64
     package var ticket: Ticket<Machine.Result>
 }

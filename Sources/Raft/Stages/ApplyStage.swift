@@ -4,7 +4,7 @@ import Synchronization
 
 /// Applies committed entries to the state machine, in order, and answers who waits for them; hands what was applied to
 /// the flusher; answers reads whose index has been reached.
-final class ApplyStage<Machine: StateMachine>: Stage {
+final class ApplyStage<Machine: NodeMachine>: Stage {
     typealias Input = ApplyInput<Machine>
 
     struct Outlets: Sendable {

@@ -2,7 +2,7 @@ package import PeerTransport
 package import RaftCore
 
 /// A command on its way into the log, and who waits for its result.
-package struct CommandProposal<Machine: StateMachine>: Sendable {
+package struct CommandProposal<Machine: NodeMachine>: Sendable {
     /// The first ``ProposalID/encodedBytes`` bytes are free for the id.
     package var payload: [UInt8]
     package var ticket: Ticket<Machine.Result>
@@ -12,14 +12,14 @@ package struct CommandProposal<Machine: StateMachine>: Sendable {
         self.ticket = ticket
     }
 
-    /// Surely small work (``StateMachine/isQuick(_:)``).
+    /// Surely small work (``NodeMachine/isQuick(_:)``).
     var isQuick: Bool {
         payload.withUnsafeBytes { ProposalID.command(of: $0).map(Machine.isQuick) ?? false }
     }
 }
 
 /// What the consensus stage is told.
-package enum ConsensusInput<Machine: StateMachine>: Sendable {
+package enum ConsensusInput<Machine: NodeMachine>: Sendable {
     // From the server.
     case propose(CommandProposal<Machine>)
     case proposeMany([CommandProposal<Machine>])

@@ -4,7 +4,7 @@ import Synchronization
 
 /// Runs the consensus rules: turns what arrives into inputs of the core, and the core's effects into work for the log,
 /// the transport and the apply stage. One batch of inputs makes one batch of each.
-final class ConsensusStage<Machine: StateMachine>: Stage {
+final class ConsensusStage<Machine: NodeMachine>: Stage {
     typealias Input = ConsensusInput<Machine>
 
     struct Outlets: Sendable {
@@ -35,6 +35,8 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
 
     /// Entries up to here have been handed to the apply stage.
     private var handedOver: LogIndex
+    /// Entries before this one are on the disk only, as the core knows.
+    private var coldBefore = LogIndex.zero
     private var applied: LogIndex
     private var cutUpTo: LogIndex
     private var durable: LogIndex
@@ -74,7 +76,7 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
         self.outlets = outlets
         cache = EntryCache(limitBytes: options.entryCacheBytes)
         cache.append(recovered)
-        nextSequence = options.firstSequence
+        nextSequence = options.reusesProposalNumbers ? 1 : options.firstSequence
         handedOver = applied
         self.applied = applied
         durable = applied
@@ -127,7 +129,8 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
         let missed = (now - due) / options.tickNanoseconds + 1
         // A leader that was stopped must learn how long it has heard nobody; a follower must not campaign for the time
         // in which it could not have heard anybody.
-        let ticks = status.role == .leader ? min(missed, UInt64(options.electionTicks)) : 1
+        let isCounting = status.role == .leader && !options.leaseIgnoresPause
+        let ticks = isCounting ? min(missed, UInt64(options.electionTicks)) : 1
         for _ in 0..<ticks { core.step(.tick, into: &effects) }
         nextTick = due + missed * options.tickNanoseconds
     }
@@ -157,7 +160,9 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
         case .snapshotSent(let node, let succeeded):
             core.step(.snapshotFinished(node, succeeded: succeeded), into: &effects)
         case .persisted(let id): core.step(.persisted(id), into: &effects)
-        case .loaded(let message): loadingEnded(for: message.to, with: message)
+        case .loaded(let message):
+            loadingEnded(for: message.to, with: message)
+            core.step(.pageSent(to: message.to), into: &effects)
         case .loadFailed(let node):
             loadingEnded(for: node, with: nil)
             core.step(.unreachable(node), into: &effects)
@@ -273,7 +278,7 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
         for effect in effects.list[mark...] {
             switch effect {
             case .proposalsRefused(let count, let reason): refusal = (count, RequestFailure(reason))
-            case .configurationChangeRefused(_, let text): refusal = (1, .configurationRefused(text))
+            case .configurationChangeRefused(_, let reason): refusal = (1, .configurationRefused(reason.description))
             default: continue
             }
         }
@@ -352,7 +357,7 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
                 pendingReads[place].retryAt = min(
                     pendingReads[place].retryAt, (nextTick ?? 0) + options.tickNanoseconds)
             }
-        case .proposalsRefused, .configurationChangeRefused:
+        case .proposalsRefused, .configurationChangeRefused, .transferRefused, .transferEnded:
             break  // Answered where the proposal was made.
         case .roleChanged(let summary):
             if let leader = summary.leader, leader != status.leader {
@@ -410,6 +415,7 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
             loading[place].waiting.append(message)
         } else {
             messages.append(message)
+            if options.forwardsProposalsTwice, case .propose = message.body { messages.append(message) }
         }
     }
 
@@ -479,7 +485,7 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
             handedOver = commit
         }
         for (index, read) in readsReady {
-            if let view = outlets.published.view(ifAppliedUpTo: index) {
+            if let view = outlets.published.view(ifAppliedUpTo: options.readsBeforeApplied ? .zero : index) {
                 var replies = ReplyBatch<Machine.View>()
                 for ticket in read.tickets { replies.add(ticket, .success(view)) }
                 replies.flush()
@@ -489,6 +495,11 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
         }
         readsReady.removeAll(keepingCapacity: true)
         cache.evict(applied: applied)
+        // What is not in memory is asked for page by page, so that a member that is far behind holds up nobody.
+        if let first = cache.firstIndex, first > coldBefore {
+            coldBefore = first
+            core.step(.cold(before: first), into: &effects)
+        }
     }
 
     private func isSmall(_ input: LogInput) -> Bool {
@@ -511,8 +522,9 @@ final class ConsensusStage<Machine: StateMachine>: Stage {
 
     /// Cuts the log behind what the engine holds durably, less what followers that are a little behind still need.
     private func cutLog() {
-        guard durable.rawValue >= cutUpTo.rawValue + options.snapshotCount + options.catchUpEntries else { return }
-        let target = LogIndex(durable.rawValue - options.catchUpEntries)
+        let needless = options.cutsLogBeyondState ? applied : durable
+        guard needless.rawValue >= cutUpTo.rawValue + options.snapshotCount + options.catchUpEntries else { return }
+        let target = LogIndex(needless.rawValue - options.catchUpEntries)
         cutUpTo = target
         core.step(.compacted(upTo: target), into: &effects)
         cache.drop(upTo: target)

@@ -1,5 +1,5 @@
 /// Commits applied writes to the engine, beside everything else.
-final class FlushStage<Machine: StateMachine>: Stage {
+final class FlushStage<Machine: NodeMachine>: Stage {
     typealias Input = any FlushJob
 
     private let apply: any Mailbox<ApplyInput<Machine>>

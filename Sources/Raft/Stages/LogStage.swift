@@ -4,13 +4,14 @@ import WriteAheadLog
 
 /// Makes the core's writes durable: everything that has gathered goes to the disk at once, with one fdatasync (group
 /// commit).
-final class LogStage<Machine: StateMachine>: Stage {
+final class LogStage<Machine: NodeMachine>: Stage {
     typealias Input = LogInput
 
     struct Outlets: Sendable {
         var consensus: any Mailbox<ConsensusInput<Machine>>
         var published: PublishedState<Machine.View>
         var world: any World
+        var options: NodeOptions
     }
 
     private var log: WriteAheadLog
@@ -81,6 +82,9 @@ final class LogStage<Machine: StateMachine>: Stage {
                 }
             }
         } catch {
+            if outlets.options.acknowledgesFailedWrites, case .write(let id, _)? = inputs.last {
+                consensus.post(.persisted(id))
+            }
             let failure = NodeFailure(part: .log, reason: "\(error)")
             self.failure = failure
             consensus.post(.failed(failure))
@@ -92,11 +96,12 @@ final class LogStage<Machine: StateMachine>: Stage {
             base = LogPlace(index: snapshot.index, term: snapshot.term)
             terms = TermRuns(base: base)
             locations = []
-            try append(.base, LogRecord.encode(base))
+            if !outlets.options.snapshotWithoutLogReset { try append(.base, LogRecord.encode(base)) }
         }
         // The hard state goes before the entries: should the batch be torn, a term without its entries is harmless,
         // entries of a term that was never entered are not.
-        if let state = write.hardState {
+        if var state = write.hardState {
+            if outlets.options.votesAreNotPersisted { state.votedFor = nil }
             let record = LogRecord.encode(state)
             // Every segment starts with the newest one, so that older segments can go.
             log.preamble = [PreambleRecord(kind: LogRecordKind.hardState.record, payload: record)]

@@ -20,6 +20,15 @@ package struct HistoryOperation: Sendable {
     }
 }
 
+extension HistoryOperation {
+    var isWrite: Bool {
+        switch (action, outcome) {
+        case (.write, .done), (.compareAndWrite, .compared(true)): true
+        default: false
+        }
+    }
+}
+
 /// The operations of the workloads, on numbered keys that hold numbers; 0 stands for a key that is not there.
 package enum KeyValueAction: Hashable, Sendable {
     case read(keys: [Int])

@@ -3,19 +3,28 @@ package import Raft
 package import RaftCore
 package import Replica
 
+/// What a member's state machine has done.
+enum Observation {
+    /// The bytes that were applied at a place.
+    case command(UnsafeRawBufferPointer)
+    /// The configuration in force from a place on, and the proposer's context.
+    case configuration(Configuration, context: UnsafeRawBufferPointer)
+    /// The state was replaced by a snapshot that was made with this configuration.
+    case installed(Configuration)
+}
+
 /// The server's own state machine, with somebody watching what it applies.
-package final class ObservedMachine: StateMachine {
+package final class ObservedMachine: NodeMachine {
     package typealias Result = ReplicaResult
     package typealias View = ReplicaView
     package typealias Staged = StagedSnapshot
 
     private let machine: KeyValueMachine
-    /// Place, and the bytes that were applied there.
-    private let onApply: (AppliedPlace, UnsafeRawBufferPointer) -> Void
+    private let observe: (AppliedPlace, Observation) -> Void
 
-    init(_ machine: KeyValueMachine, onApply: @escaping (AppliedPlace, UnsafeRawBufferPointer) -> Void) {
+    init(_ machine: KeyValueMachine, observe: @escaping (AppliedPlace, Observation) -> Void) {
         self.machine = machine
-        self.onApply = onApply
+        self.observe = observe
     }
 
     package var applied: AppliedPlace { machine.applied }
@@ -27,14 +36,14 @@ package final class ObservedMachine: StateMachine {
     package func apply(
         _ command: UnsafeRawBufferPointer, at place: AppliedPlace, isAwaited: Bool
     ) throws -> ReplicaResult {
-        onApply(place, command)
+        observe(place, .command(command))
         return try machine.apply(command, at: place, isAwaited: isAwaited)
     }
 
     package func apply(
         _ configuration: Configuration, context: [UInt8], at place: AppliedPlace
     ) throws -> ReplicaResult {
-        context.withUnsafeBytes { onApply(place, $0) }
+        context.withUnsafeBytes { observe(place, .configuration(configuration, context: $0)) }
         return try machine.apply(configuration, context: context, at: place)
     }
 
@@ -42,7 +51,7 @@ package final class ObservedMachine: StateMachine {
     package static func isQuick(_ command: UnsafeRawBufferPointer) -> Bool { KeyValueMachine.isQuick(command) }
 
     package func skip(at place: AppliedPlace) throws {
-        onApply(place, UnsafeRawBufferPointer(start: nil, count: 0))
+        observe(place, .command(UnsafeRawBufferPointer(start: nil, count: 0)))
         try machine.skip(at: place)
     }
 
@@ -50,5 +59,8 @@ package final class ObservedMachine: StateMachine {
     package func endFlush() throws { try machine.endFlush() }
     package func doHousekeeping() throws -> Bool { try machine.doHousekeeping() }
     package func makeSnapshotSource() throws -> any SnapshotSource { try machine.makeSnapshotSource() }
-    package func install(_ staged: StagedSnapshot) throws { try machine.install(staged) }
+    package func install(_ staged: StagedSnapshot) throws {
+        try machine.install(staged)
+        observe(machine.applied, .installed(machine.configuration))
+    }
 }

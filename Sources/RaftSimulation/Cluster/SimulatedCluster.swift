@@ -1,8 +1,8 @@
 import MVCC
 import PeerTransport
 import Platform
-package import PlatformSimulation
-package import Raft
+import PlatformSimulation
+import Raft
 package import RaftCore
 import Replica
 
@@ -20,9 +20,12 @@ package final class SimulatedCluster {
         package var electionTicks = 10
         package var preVote = true
         package var checkQuorum = true
+        package var readMode = RaftCore.ReadMode.quorum
         package var maxInflightMessages = 64
-        /// How long the log's stage takes to come round: a slow disk.
+        /// How long the log's stage takes to come round.
         package var logPace = SimulatedWorld.Pace(least: 50_000, most: 3_000_000)
+        /// By how much members' clocks run fast or slow, at most, in millionths.
+        package var driftMillionths: Int64 = 0
         package var mutation: String?
 
         package init() {}
@@ -35,22 +38,15 @@ package final class SimulatedCluster {
         package var description: String { "at \(time / 1_000_000) ms: \(reason)" }
     }
 
-    package final class SimulatedMember {
-        package let id: NodeID
-        package let disk: SimulatedDisk
-        let engines = SimulatedEngines()
-        package fileprivate(set) var node: RaftNode<ObservedMachine>?
-        fileprivate(set) var world: SimulatedWorld?
-        fileprivate var incarnation: UInt64 = 0
-        /// A fault was injected: that the member stops by itself is what should happen.
-        package var mayFail = false
-
-        init(id: NodeID, disk: SimulatedDisk) {
-            self.id = id
-            self.disk = disk
-        }
-
-        package var isRunning: Bool { node != nil }
+    /// What has come about, for the report.
+    package struct Counts: Sendable {
+        package var elections = 0
+        package var configurations = 0
+        package var snapshots = 0
+        /// Members that stopped by themselves over a failing disk.
+        package var stops = 0
+        /// Members that refused to start on damaged disks.
+        package var refusals = 0
     }
 
     package let queue: EventQueue
@@ -59,13 +55,23 @@ package final class SimulatedCluster {
     package private(set) var members: [SimulatedMember] = []
     package private(set) var violation: Violation?
     package private(set) var digest = Digest()
-    package private(set) var elections = 0
-    package private(set) var snapshotsInstalled = 0
+    package private(set) var counts = Counts()
+    /// The member that was elected last.
+    package private(set) var newestLeader: NodeID?
 
     private let clusterID: UInt64 = 0xC1
     private var leaders: [Term: NodeID] = [:]
-    /// By index: the term and the digest of what was applied there, by whoever applied it first.
-    private var appliedEntries: [UInt64: (term: Term, digest: UInt64, command: [UInt8])] = [:]
+    private var configurations: ConfigurationHistory
+    /// By index, from ``firstIndex`` on: what was applied there, by whoever applied it first.
+    private var appliedEntries: [AppliedEntry?] = []
+    private static let firstIndex = 2
+
+    private struct AppliedEntry {
+        var term: Term
+        var digest: UInt64
+        /// nil for a change of the configuration.
+        var command: [UInt8]?
+    }
 
     package init(seed: UInt64, options: Options) throws {
         self.options = options
@@ -75,17 +81,47 @@ package final class SimulatedCluster {
         let directory = ids.map { id in
             Member(id: id, name: "m\(id.rawValue)", peerURLs: ["sim://\(id.rawValue)"], clientURLs: [])
         }
-        for id in ids {
-            let member = SimulatedMember(id: id, disk: SimulatedDisk(seed: queue.random.next()))
-            try member.disk.createDirectory("/member/wal")
-            try member.disk.synchronizeDirectory("/")
-            try member.disk.synchronizeDirectory("/member")
+        configurations = ConfigurationHistory(first: Configuration(voters: ids), at: LogIndex(1))
+        for _ in ids {
+            let member = try makeMember(hasJoined: true)
             try KeyValueMachine.bootstrap(engines: member.engines, clusterID: clusterID, members: directory)
-            members.append(member)
+        }
+    }
+
+    private func makeMember(hasJoined: Bool) throws -> SimulatedMember {
+        let member = SimulatedMember(
+            id: NodeID(UInt64(members.count + 1)), disk: SimulatedDisk(seed: queue.random.next()),
+            hasJoined: hasJoined, logPace: options.logPace)
+        if options.driftMillionths > 0 {
+            member.driftMillionths =
+                Int64(queue.random.below(2 * Int(options.driftMillionths) + 1)) - options.driftMillionths
+        }
+        try member.disk.createDirectory("/member/wal")
+        try member.disk.synchronizeDirectory("/")
+        try member.disk.synchronizeDirectory("/member")
+        members.append(member)
+        return member
+    }
+
+    /// A machine with empty disks, started so that it can be added to the cluster: it waits for a snapshot.
+    package func addMachine() -> SimulatedMember? {
+        do {
+            let member = try makeMember(hasJoined: false)
+            try KeyValueMachine.prepareToJoin(engines: member.engines, clusterID: clusterID)
+            start(member)
+            return member
+        } catch {
+            fail("a new member cannot be made: \(error)")
+            return nil
         }
     }
 
     package func member(_ id: NodeID) -> SimulatedMember { members[Int(id.rawValue) - 1] }
+
+    /// The newest configuration that any member has applied.
+    package var configuration: Configuration { configurations.newest }
+
+    package func isPresent(_ member: SimulatedMember) -> Bool { configuration.contains(member.id) }
 
     package func fail(_ reason: String) {
         if violation == nil { violation = Violation(time: queue.now, reason: reason) }
@@ -97,63 +133,99 @@ package final class SimulatedCluster {
 
     package func start(_ member: SimulatedMember) {
         precondition(member.node == nil, "started twice")
+        guard !member.isLost else { return }
         member.incarnation += 1
-        let world = SimulatedWorld(queue: queue, paces: ["log": options.logPace])
+        let world = SimulatedWorld(
+            queue: queue, paces: [("log", member.logPace)], driftMillionths: member.driftMillionths)
         member.world = world
         do {
             guard let machine = try KeyValueMachine(engines: member.engines) else {
                 return fail("member \(member.id.rawValue) has lost its state")
             }
-            var nodeOptions = NodeOptions(
-                id: member.id, randomSeed: queue.random.next(), firstSequence: member.incarnation << 40)
-            nodeOptions.snapshotCount = options.snapshotCount
-            nodeOptions.catchUpEntries = options.catchUpEntries
-            nodeOptions.flushIntervalNanoseconds = options.flushIntervalNanoseconds
-            nodeOptions.maxMessageBytes = options.maxMessageBytes
-            nodeOptions.tickNanoseconds = options.tickNanoseconds
-            nodeOptions.electionTicks = options.electionTicks
-            nodeOptions.preVote = options.preVote
-            nodeOptions.checkQuorum = options.checkQuorum
-            nodeOptions.maxInflightMessages = options.maxInflightMessages
-            // Small, so that followers that lag are served from the disk.
-            nodeOptions.entryCacheBytes = 4 << 10
-            #if MARTLET_MUTATIONS
-                if let name = options.mutation { nodeOptions.faults = SeededMistake.named(name) }
-            #endif
-            let incarnation = member.incarnation
-            let id = member.id
-            let cluster = OneThread(self)
-            let network = OneThread(self.network)
-            // Stays on this thread, as everything here does.
-            nonisolated(unsafe) let observed = ObservedMachine(machine) { [unowned self, unowned member] place, bytes in
-                applied(place, bytes, by: member)
-            }
-            var environment = RaftNode<ObservedMachine>.Environment(
-                world: world, fileSystem: member.disk, logDirectory: "/member/wal",
-                identity: [UInt8](repeating: UInt8(member.id.rawValue), count: 16),
-                makeTransport: { receiver in
-                    network.value.attach(id, receiver: receiver, world: world)
-                    return SimulatedTransport(network: network.value)
-                },
-                snapshotReceiver: StateSnapshotReceiver(engines: member.engines),
-                trace: { event in cluster.value.trace(event, of: cluster.value.member(id)) },
-                failed: { failure in
-                    let member = cluster.value.member(id)
-                    if member.incarnation == incarnation { cluster.value.stopped(member, failure) }
-                })
-            environment.segmentBytes = options.segmentBytes
-            member.node = try RaftNode(options: nodeOptions, machine: observed, environment: environment)
+            member.node = try RaftNode(
+                options: nodeOptions(of: member), machine: observed(machine, of: member),
+                environment: environment(of: member, in: world))
             digest.add(member.id.rawValue)
         } catch {
             world.stop()
             network.detach(member.id)
-            guard member.mayFail else {
-                return fail("member \(member.id.rawValue) cannot start again: \(error)")
-            }
-            // The power went while it started.
+            return refused(member, error)
+        }
+        if let damage = member.damage {
+            fail("member \(member.id.rawValue) has started on a damaged disk: \(damage)")
+        }
+    }
+
+    private func nodeOptions(of member: SimulatedMember) -> NodeOptions {
+        var nodeOptions = NodeOptions(
+            id: member.id, randomSeed: queue.random.next(), firstSequence: member.incarnation << 40)
+        nodeOptions.snapshotCount = options.snapshotCount
+        nodeOptions.catchUpEntries = options.catchUpEntries
+        nodeOptions.flushIntervalNanoseconds = options.flushIntervalNanoseconds
+        nodeOptions.maxMessageBytes = options.maxMessageBytes
+        nodeOptions.tickNanoseconds = options.tickNanoseconds
+        nodeOptions.electionTicks = options.electionTicks
+        nodeOptions.preVote = options.preVote
+        nodeOptions.checkQuorum = options.checkQuorum
+        nodeOptions.readMode = options.readMode
+        nodeOptions.maxInflightMessages = options.maxInflightMessages
+        // Small, so that followers that lag are served from the disk.
+        nodeOptions.entryCacheBytes = 4 << 10
+        #if MARTLET_MUTATIONS
+            if let name = options.mutation { nodeOptions.faults = SeededMistake.named(name) }
+        #endif
+        return nodeOptions
+    }
+
+    private func observed(_ machine: KeyValueMachine, of member: SimulatedMember) -> sending ObservedMachine {
+        #if MARTLET_MUTATIONS
+            if let name = options.mutation { machine.faults = SeededMistake.named(name) }
+        #endif
+        // Stays on this thread, as everything here does.
+        nonisolated(unsafe) let observed = ObservedMachine(machine) { [unowned self, unowned member] place, what in
+            self.observe(what, at: place, by: member)
+        }
+        return observed
+    }
+
+    private func environment(
+        of member: SimulatedMember, in world: SimulatedWorld
+    ) -> RaftNode<ObservedMachine>.Environment {
+        let incarnation = member.incarnation
+        let id = member.id
+        let cluster = OneThread(self)
+        let network = OneThread(self.network)
+        var environment = RaftNode<ObservedMachine>.Environment(
+            world: world, fileSystem: member.disk, logDirectory: "/member/wal",
+            identity: [UInt8](repeating: UInt8(member.id.rawValue), count: 16),
+            makeTransport: { receiver in
+                network.value.attach(id, receiver: receiver, world: world)
+                return SimulatedTransport(network: network.value)
+            },
+            snapshotReceiver: StateSnapshotReceiver(engines: member.engines),
+            trace: { event in cluster.value.trace(event, of: id) },
+            failed: { failure in
+                let member = cluster.value.member(id)
+                if member.incarnation == incarnation { cluster.value.stopped(member, failure) }
+            })
+        environment.segmentBytes = options.segmentBytes
+        return environment
+    }
+
+    /// A member did not start.
+    private func refused(_ member: SimulatedMember, _ error: any Error) {
+        if member.damage != nil {
+            member.isLost = true
+            counts.refusals += 1
+            digest.add(member.id.rawValue << 16)
+        } else if member.hasReasonToFail {
+            // The power went, or the disk failed, while it started.
             member.disk.crash()
+            member.disk.inject(FaultPlan())
             member.mayFail = false
             scheduleRestart(member)
+        } else {
+            fail("member \(member.id.rawValue) cannot start again: \(error)")
         }
     }
 
@@ -171,19 +243,22 @@ package final class SimulatedCluster {
         digest.add(member.id.rawValue << 8)
     }
 
-    package func scheduleRestart(_ member: SimulatedMember) {
+    package func scheduleRestart(_ member: SimulatedMember, after delay: UInt64? = nil) {
         let incarnation = member.incarnation
-        queue.schedule(after: 10_000_000 + queue.random.next() % 3_000_000_000) { [self] in
+        queue.schedule(after: delay ?? 10_000_000 + queue.random.next() % 3_000_000_000) { [self] in
             if member.node == nil, member.incarnation == incarnation { start(member) }
         }
     }
 
     /// A member has stopped by itself.
     private func stopped(_ member: SimulatedMember, _ failure: NodeFailure) {
-        guard member.mayFail else {
+        guard member.hasReasonToFail else {
             return fail("member \(member.id.rawValue) stopped by itself: \(failure)")
         }
+        counts.stops += 1
+        let incarnation = member.incarnation
         queue.schedule(after: 1) { [self] in
+            guard member.incarnation == incarnation else { return }
             crash(member, powerCut: true)
             scheduleRestart(member)
         }
@@ -192,39 +267,76 @@ package final class SimulatedCluster {
     package func pause(_ member: SimulatedMember) { member.world?.pause() }
     package func resume(_ member: SimulatedMember) { member.world?.resume() }
 
-    // MARK: Invariants
-
-    private func trace(_ event: TraceEvent, of member: SimulatedMember) {
-        guard case .becameLeader(let term) = event else { return }
-        elections += 1
-        digest.add(term.rawValue)
-        digest.add(member.id.rawValue)
-        if let other = leaders[term], other != member.id {
-            fail("two leaders in term \(term.rawValue): \(other.rawValue) and \(member.id.rawValue)")
-        }
-        leaders[term] = member.id
+    package func setLogPace(_ pace: SimulatedWorld.Pace, of member: SimulatedMember) {
+        member.logPace = pace
+        member.world?.setPace(pace, of: "log")
     }
 
-    private func applied(_ place: AppliedPlace, _ bytes: UnsafeRawBufferPointer, by member: SimulatedMember) {
-        var content = Digest()
-        content.add(bytes)
-        digest.add(place.index.rawValue)
-        digest.add(content.value)
-        if let known = appliedEntries[place.index.rawValue] {
-            if known.term != place.term || known.digest != content.value {
-                fail(
-                    "member \(member.id.rawValue) applied another entry \(place.index.rawValue) (term "
-                        + "\(place.term.rawValue)) than was applied before (term \(known.term.rawValue))")
+    // MARK: Invariants
+
+    private func trace(_ event: TraceEvent, of id: NodeID) {
+        guard case .becameLeader(let term) = event else { return }
+        counts.elections += 1
+        newestLeader = id
+        digest.add(term.rawValue)
+        digest.add(id.rawValue)
+        if let other = leaders[term], other != id {
+            fail("two leaders in term \(term.rawValue): \(other.rawValue) and \(id.rawValue)")
+        }
+        leaders[term] = id
+    }
+
+    private func observe(_ what: Observation, at place: AppliedPlace, by member: SimulatedMember) {
+        switch what {
+        case .command(let bytes):
+            var content = Digest()
+            content.add(bytes)
+            applied(
+                AppliedEntry(term: place.term, digest: content.value, command: Array(bytes)), at: place.index,
+                by: member)
+        case .configuration(let configuration, let context):
+            var content = Digest()
+            content.add(context)
+            configuration.encode().withUnsafeBytes { content.add($0) }
+            applied(
+                AppliedEntry(term: place.term, digest: content.value, command: nil), at: place.index, by: member)
+            let newest = configurations.newestIndex
+            if let reason = configurations.note(configuration, at: place.index) {
+                fail("member \(member.id.rawValue): \(reason)")
             }
-        } else {
-            appliedEntries[place.index.rawValue] = (place.term, content.value, Array(bytes))
+            if configurations.newestIndex > newest {
+                counts.configurations += 1
+                for id in configuration.members { self.member(id).hasJoined = true }
+            }
+        case .installed(let configuration):
+            counts.snapshots += 1
+            digest.add(place.index.rawValue << 1)
+            if configurations.inForce(at: place.index) != configuration {
+                fail(
+                    "member \(member.id.rawValue) has installed a snapshot of entry \(place.index.rawValue) with "
+                        + "\(configuration), where another configuration was in force")
+            }
+        }
+    }
+
+    private func applied(_ entry: AppliedEntry, at index: LogIndex, by member: SimulatedMember) {
+        digest.add(index.rawValue)
+        digest.add(entry.digest)
+        let place = Int(index.rawValue) - Self.firstIndex
+        while appliedEntries.count <= place { appliedEntries.append(nil) }
+        guard let known = appliedEntries[place] else {
+            appliedEntries[place] = entry
+            return
+        }
+        if known.term != entry.term || known.digest != entry.digest {
+            fail(
+                "member \(member.id.rawValue) applied another entry \(index.rawValue) (term "
+                    + "\(entry.term.rawValue)) than was applied before (term \(known.term.rawValue))")
         }
     }
 
     /// What was applied, in the log's order, by whichever member applied it first.
-    package var appliedCommands: [[UInt8]] {
-        appliedEntries.sorted { $0.key < $1.key }.map(\.value.command)
-    }
+    package var appliedCommands: [[UInt8]] { appliedEntries.compactMap { $0?.command } }
 
     /// Members that stand at the same entry must hold the same.
     package func compareStates() {
@@ -248,6 +360,18 @@ package final class SimulatedCluster {
             }
         }
     }
+
+    /// Whether, of those who decide now, so many have the newest configuration on their disks that the others are not
+    /// needed any more.
+    package var isConfigurationSettled: Bool {
+        let newest = configurations.newest
+        guard !newest.isJoint else { return false }
+        let settled = newest.voters.count { id in
+            guard let applied = try? member(id).engines.durableApplied() else { return false }
+            return applied >= configurations.newestIndex.rawValue
+        }
+        return settled > newest.voters.count / 2
+    }
 }
 
 /// The simulation runs on one thread: what it hands to APIs that are meant for many stays on it. Does not keep the
@@ -256,22 +380,3 @@ struct OneThread<Value: AnyObject>: @unchecked Sendable {
     unowned let value: Value
     init(_ value: Value) { self.value = value }
 }
-
-#if MARTLET_MUTATIONS
-    /// The seeded mistakes by name.
-    package enum SeededMistake {
-        package static let names = [
-            "answersBeforePersisting", "commitsOlderTermsByCount", "readIndexWithoutQuorumRound", "grantsVoteTwice",
-        ]
-
-        static func named(_ name: String) -> RaftCore.Faults {
-            switch name {
-            case "answersBeforePersisting": .answersBeforePersisting
-            case "commitsOlderTermsByCount": .commitsOlderTermsByCount
-            case "readIndexWithoutQuorumRound": .readIndexWithoutQuorumRound
-            case "grantsVoteTwice": .grantsVoteTwice
-            default: []
-            }
-        }
-    }
-#endif

@@ -1,3 +1,5 @@
+import MVCC
+package import Platform
 package import Replica
 package import StorageEngine
 
@@ -29,6 +31,36 @@ package final class SimulatedEngines: EngineProvider, @unchecked Sendable {
     }
 
     package func discard(_ staged: StagedEngine) {}
+
+    /// The last entry that the durable state holds.
+    func durableApplied() throws -> UInt64 {
+        try State(store: LayeredStore(engine: MemoryEngine(image: durable))).applied.index
+    }
+
+    /// Bit rot: flips one bit of one row at rest, in its key or in its value.
+    /// - Returns: where; nil if there is nothing to damage.
+    package func rot(_ random: inout RandomSource) throws -> String? {
+        let engine = MemoryEngine(image: durable)
+        let view = try engine.snapshot()
+        var rows: [(table: Table, key: [UInt8], value: [UInt8])] = []
+        for table in [Table.versions, .revisions, .meta] {
+            let cursor = view.makeCursor(table)
+            var more = cursor.first()
+            while more {
+                rows.append((table, Array(cursor.key), Array(cursor.value)))
+                more = cursor.next()
+            }
+        }
+        guard !rows.isEmpty else { return nil }
+        let row = rows[random.below(rows.count)]
+        var (key, value) = (row.key, row.value)
+        let place = random.below(key.count + value.count)
+        let bit = UInt8(1) << UInt8(random.below(8))
+        if place < key.count { key[place] ^= bit } else { value[place - key.count] ^= bit }
+        try engine.commit([.delete(row.table, key: row.key), .put(row.table, key: key, value: value)])
+        durable = engine.image
+        return "bit \(bit) of byte \(place) of a row of table \(row.table)"
+    }
 }
 
 private final class SimulatedEngine: StorageEngine, @unchecked Sendable {

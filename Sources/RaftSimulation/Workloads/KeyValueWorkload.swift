@@ -13,6 +13,11 @@ package final class KeyValueWorkload {
         package var keysPerGroup = 3
         package var thinkNanoseconds: UInt64 = 40_000_000
         package var valueBytes = 40
+        /// Each member is asked for a read so often, by somebody who does not wait for the answer: a member that must
+        /// not answer is the one that nobody patient asks.
+        package var probeNanoseconds: UInt64 = 300_000_000
+        /// Old revisions are removed now and then.
+        package var compacts = false
 
         package init() {}
     }
@@ -37,6 +42,18 @@ package final class KeyValueWorkload {
 
     package func start() {
         for client in 0..<options.clients { think(client) }
+        probe()
+    }
+
+    private func probe() {
+        cluster.queue.schedule(after: options.probeNanoseconds) { [self] in
+            guard !isStopped else { return }
+            for member in cluster.members where member.isRunning {
+                nextClientName += 1
+                perform(.read(keys: [key(random.below(options.groups))]), client: nextClientName, on: member) { _ in }
+            }
+            probe()
+        }
     }
 
     package func stop() { isStopped = true }
@@ -51,7 +68,30 @@ package final class KeyValueWorkload {
 
     package func group(of key: Int) -> Int { key / options.keysPerGroup }
 
+    /// Mostly a member; now and then one that was removed, or that nobody has added yet.
+    private func door() -> SimulatedMember {
+        let present = cluster.members.filter { cluster.isPresent($0) }
+        if present.isEmpty || random.oneIn(20) { return cluster.members[random.below(cluster.members.count)] }
+        return present[random.below(present.count)]
+    }
+
+    /// One write by a client that does nothing else.
+    package func write(on member: SimulatedMember) {
+        nextClientName += 1
+        perform(
+            .write(key: key(random.below(options.groups)), value: takeValue()), client: nextClientName, on: member
+        ) { _ in }
+    }
+
+    private func compact() {
+        guard let node = door().node else { return }
+        let revision = node.published.view.store.revision.rawValue
+        guard revision > 20 else { return }
+        propose(.compact(Compaction(revision: Revision(revision - Int64(random.below(20))))), to: node) { _ in }
+    }
+
     private func act(_ client: Int) {
+        if options.compacts, random.oneIn(30) { compact() }
         let group = random.below(options.groups)
         let action: KeyValueAction
         switch random.below(10) {
@@ -71,7 +111,7 @@ package final class KeyValueWorkload {
             if other != target { writes.append(KeyedValue(key: other, value: takeValue())) }
             action = .compareAndWrite(key: compared, expected: expected, writes: writes)
         }
-        perform(action, client: client, on: cluster.members[random.below(cluster.members.count)]) { [self] name in
+        perform(action, client: client, on: door()) { [self] name in
             think(name)
         }
     }
@@ -85,7 +125,7 @@ package final class KeyValueWorkload {
 
     /// Does one thing through one member; `done` is told under which name the client goes on.
     package func perform(
-        _ action: KeyValueAction, client: Int, on member: SimulatedCluster.SimulatedMember,
+        _ action: KeyValueAction, client: Int, on member: SimulatedMember,
         done: @escaping (Int) -> Void
     ) {
         guard let node = member.node else { return done(client) }
@@ -230,7 +270,7 @@ package final class KeyValueWorkload {
 }
 
 /// Takes one answer on the simulation's thread.
-private final class SimulatedSink<Answer: Sendable>: ReplySink, @unchecked Sendable {
+final class SimulatedSink<Answer: Sendable>: ReplySink, @unchecked Sendable {
     private let take: (Result<Answer, RequestFailure>) -> Void
 
     init(_ take: @escaping (Result<Answer, RequestFailure>) -> Void) { self.take = take }

@@ -3,10 +3,11 @@ package import Platform
 /// The only thing that moves in the simulated world: events at virtual times, taken one after another. Two events at
 /// the same time happen in the order in which they were put in, so that one seed gives one run.
 package final class EventQueue {
+    /// What the heap moves about: plain numbers. Moving the actions themselves would count references all the way.
     private struct Event {
         var time: UInt64
         var order: UInt64
-        var action: () -> Void
+        var slot: Int
     }
 
     package private(set) var now: UInt64 = 1
@@ -16,6 +17,8 @@ package final class EventQueue {
     package let stepsMax = 3_000_000
     package var random: RandomSource
     private var heap: [Event] = []
+    private var actions: [(() -> Void)?] = []
+    private var freeSlots: [Int] = []
     private var nextOrder: UInt64 = 0
 
     package init(seed: UInt64) { random = RandomSource(seed: seed) }
@@ -27,7 +30,15 @@ package final class EventQueue {
     }
 
     package func schedule(at time: UInt64, _ action: @escaping () -> Void) {
-        heap.append(Event(time: max(time, now), order: nextOrder, action: action))
+        let slot: Int
+        if let free = freeSlots.popLast() {
+            slot = free
+            actions[slot] = action
+        } else {
+            slot = actions.count
+            actions.append(action)
+        }
+        heap.append(Event(time: max(time, now), order: nextOrder, slot: slot))
         nextOrder += 1
         siftUp(heap.count - 1)
     }
@@ -49,7 +60,10 @@ package final class EventQueue {
         }
         now = max(now, next.time)
         steps += 1
-        next.action()
+        let action = actions[next.slot]
+        actions[next.slot] = nil
+        freeSlots.append(next.slot)
+        action?()
         return true
     }
 

@@ -26,9 +26,15 @@ package final class SimulatedNetwork {
     private var receivers: [(node: NodeID, receiver: any PeerReceiver, world: SimulatedWorld)] = []
     private var cuts: [Link] = []
 
-    private struct Link: Hashable {
-        var from: NodeID
-        var to: NodeID
+    /// One direction between two members.
+    package struct Link: Hashable, Sendable {
+        package var from: NodeID
+        package var to: NodeID
+
+        package init(from: NodeID, to: NodeID) {
+            self.from = from
+            self.to = to
+        }
     }
 
     package init(queue: EventQueue) { self.queue = queue }
@@ -40,14 +46,16 @@ package final class SimulatedNetwork {
 
     package func detach(_ node: NodeID) { receivers.removeAll { $0.node == node } }
 
-    package func cut(from: NodeID, to: NodeID) {
-        let link = Link(from: from, to: to)
-        if !cuts.contains(link) { cuts.append(link) }
+    /// A link that several cuts have cut is mended by as many.
+    package func cut(_ links: [Link]) { cuts.append(contentsOf: links) }
+
+    package func mend(_ links: [Link]) {
+        for link in links {
+            if let place = cuts.firstIndex(of: link) { cuts.remove(at: place) }
+        }
     }
 
     package func heal() { cuts = [] }
-
-    package var isWhole: Bool { cuts.isEmpty }
 
     private func isCut(_ from: NodeID, _ to: NodeID) -> Bool { cuts.contains(Link(from: from, to: to)) }
 

@@ -15,20 +15,29 @@ package final class SimulatedWorld: World, @unchecked Sendable {
     }
 
     private let queue: EventQueue
-    private let paces: [String: Pace]
+    private var paces: [(stage: String, pace: Pace)]
+    /// How much faster than true time this member's clock runs, in millionths; slower below zero.
+    private let driftMillionths: Int64
     private var isStopped = false
     /// A stopped process: nothing of it happens until it goes on.
     private var isPaused = false
     private var waiting: [() -> Void] = []
 
-    package init(queue: EventQueue, paces: [String: Pace] = [:]) {
+    package init(queue: EventQueue, paces: [(stage: String, pace: Pace)] = [], driftMillionths: Int64 = 0) {
         self.queue = queue
         self.paces = paces
+        self.driftMillionths = driftMillionths
+    }
+
+    /// From now on that stage comes round so slowly or quickly: a disk that has become slow.
+    package func setPace(_ pace: Pace, of stage: String) {
+        paces.removeAll { $0.stage == stage }
+        paces.append((stage, pace))
     }
 
     package func makeMailbox<Input: Sendable>(for name: String, of type: Input.Type) -> any Mailbox<Input> {
-        let pace = paces[name] ?? Pace(least: 1_000, most: 50_000)
-        return SimulatedMailbox<Input> { [unowned self] action in
+        SimulatedMailbox<Input> { [unowned self] action in
+            let pace = paces.first { $0.stage == name }?.pace ?? Pace(least: 1_000, most: 50_000)
             let spread = pace.most - pace.least
             let delay = pace.least + (spread == 0 ? 0 : queue.random.next() % spread)
             queue.schedule(after: delay) { [self] in perform(action) }
@@ -49,7 +58,15 @@ package final class SimulatedWorld: World, @unchecked Sendable {
         waiting = []
     }
 
-    package func now() -> UInt64 { queue.now }
+    /// This member's own clock.
+    package func now() -> UInt64 {
+        queue.now &+ UInt64(bitPattern: Int64(bitPattern: queue.now) * driftMillionths / 1_000_000)
+    }
+
+    /// When, by the queue's clock, this member's own shows `time`, or a moment later.
+    private func queueTime(at time: UInt64) -> UInt64 {
+        UInt64(bitPattern: Int64(bitPattern: time) * 1_000_000 / (1_000_000 + driftMillionths)) + 2
+    }
 
     /// SIGSTOP.
     package func pause() { isPaused = true }
@@ -69,7 +86,7 @@ package final class SimulatedWorld: World, @unchecked Sendable {
     }
 
     fileprivate func schedule(at time: UInt64, _ action: @escaping () -> Void) {
-        queue.schedule(at: time) { [self] in perform(action) }
+        queue.schedule(at: driftMillionths == 0 ? time : queueTime(at: time)) { [self] in perform(action) }
     }
 }
 

@@ -15,22 +15,23 @@ import Testing
         for (round, each) in cases.enumerated() {
             var changer = ConfigurationChanger(configuration)
             var output: String
+            let changes = try parseMemberChanges(each.input)
+            try each.require(arguments: each.command == "enter-joint" ? ["autoleave"] : [])
             do {
                 switch each.command {
-                case "simple": try changer.simple(memberChanges(each.input))
+                case "simple": try changer.simple(changes)
                 case "enter-joint":
-                    try changer.enterJoint(
-                        leavesAutomatically: each.flag("autoleave") ?? false, memberChanges(each.input))
+                    try changer.enterJoint(leavesAutomatically: each.flag("autoleave") ?? false, changes)
                 case "leave-joint": try changer.leaveJoint()
-                default: Issue.record("unknown command \(each.command)")
+                default: throw ScenarioError("\(file):\(each.line): unknown command \(each.command)")
                 }
                 configuration = changer.configuration
                 leader.reconcile(
                     with: configuration, fresh: changer.fresh, lastIndex: LogIndex(UInt64(round)), limits: options)
                 output = configuration.rendered
                 for peer in leader.peers { output += "\n" + RaftCore.PeerStatus(peer).rendered }
-            } catch {
-                output = error.reason
+            } catch let error as ConfigurationRefusal {
+                output = error.description
             }
             #expect(output == each.expected, "\(file):\(each.line)")
         }

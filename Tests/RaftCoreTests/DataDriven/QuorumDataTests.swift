@@ -10,18 +10,23 @@ import Testing
         let cases = try TestData.cases(in: file)
         #expect(!cases.isEmpty)
         for each in cases {
-            #expect(Self.run(each) == each.expected, "\(file):\(each.line)")
+            #expect(try Self.run(each) == each.expected, "\(file):\(each.line)")
         }
     }
 
-    private static func run(_ each: DataDrivenCase) -> String {
-        let incoming = (each.argument("cfg")?.values ?? []).map { NodeID(UInt64($0)!) }.sorted()
+    private static func run(_ each: DataDrivenCase) throws -> String {
+        try each.require(arguments: ["cfg", "cfgj", "idx", "votes"])
+        func id(_ text: String) throws -> NodeID {
+            guard let number = UInt64(text) else { throw ScenarioError("no member: \(text)") }
+            return NodeID(number)
+        }
+        let incoming = try (each.argument("cfg")?.values ?? []).map(id).sorted()
         let joint = each.argument("cfgj")?.values
-        let outgoing = (joint ?? []).filter { $0 != "zero" }.map { NodeID(UInt64($0)!) }.sorted()
+        let outgoing = try (joint ?? []).filter { $0 != "zero" }.map(id).sorted()
         // Values belong to the ids in the order of mention, without repetition.
         var order: [NodeID] = []
-        for id in (each.argument("cfg")?.values ?? []) + (joint ?? []).filter({ $0 != "zero" }) {
-            let id = NodeID(UInt64(id)!)
+        for text in (each.argument("cfg")?.values ?? []) + (joint ?? []).filter({ $0 != "zero" }) {
+            let id = try id(text)
             if !order.contains(id) { order.append(id) }
         }
         let quorum = JointQuorum(incoming: incoming, outgoing: outgoing)
@@ -29,6 +34,9 @@ import Testing
         switch each.command {
         case "committed":
             let given = each.argument("idx")?.values ?? []
+            guard given.count >= order.count else {
+                throw ScenarioError("\(given.count) values, \(order.count) voters")
+            }
             func value(_ id: NodeID) -> UInt64? { order.firstIndex(of: id).flatMap { UInt64(given[$0]) } }
             let index = quorum.reached(value)
             #expect(mirrored.reached(value) == index)
@@ -36,13 +44,14 @@ import Testing
             return chart(order.sorted(), value) + (index == .max ? "∞" : "\(index)")
         case "vote":
             let given = each.argument("votes")?.values ?? []
+            guard given.count >= order.count else { throw ScenarioError("\(given.count) votes, \(order.count) voters") }
             func vote(_ id: NodeID) -> Bool? {
                 order.firstIndex(of: id).flatMap { given[$0] == "_" ? nil : given[$0] == "y" }
             }
             let outcome = quorum.outcome(vote)
             #expect(mirrored.outcome(vote) == outcome)
             return outcome.rendered
-        default: return "unknown command \(each.command)"
+        default: throw ScenarioError("unknown command \(each.command)")
         }
     }
 

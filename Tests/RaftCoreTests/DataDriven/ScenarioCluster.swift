@@ -17,12 +17,19 @@ struct ScenarioCluster {
         var roles: [UInt64: [String]] = [:]
         /// What a query prints.
         var output: [String] = []
+        /// A proposal was not taken.
+        var isDropped = false
+        /// All of it in the order in which it happened, for our own scenarios.
+        var events: [String] = []
+
+        mutating func note(_ event: String) { events.append(event) }
     }
 
     struct Node {
         var core: RaftCore
         var isAsync = false
-        var appliesOneAtATime = false
+        /// Payload bytes of what one Ready may give out for applying; one entry always goes.
+        var committedBytesMax = Int.max
         var log: [Entry] = []
         var firstIndex: UInt64 = 1
         var durable = HardState()
@@ -36,6 +43,9 @@ struct ScenarioCluster {
         /// append thread's work, even where nothing is left to be written.
         var freeReplies: [Message] = []
         var heldBefore = 0
+        /// Requests for votes that have left as early as upstream's do with asynchronous storage; our core sends them
+        /// when the candidacy is durable (see Divergences). They are not to leave twice.
+        var earlyRequests: [Message] = []
         var commitBefore: LogIndex
         /// Entries that may be applied, and those that a Ready has taken up.
         var committed: UInt64
@@ -75,66 +85,97 @@ struct ScenarioCluster {
 
     // MARK: Commands
 
-    mutating func run(_ each: DataDrivenCase) -> Transcript {
+    mutating func run(_ each: DataDrivenCase) throws -> Transcript {
         transcript = Transcript()
-        let ids = each.positional
         switch each.command {
-        case "add-nodes": addNodes(each)
-        case "campaign": step(ids[0], .campaign)
+        case "add-nodes": try addNodes(each)
+        case "campaign": step(try node(each), .campaign)
         case "propose":
             // Without text, an empty one.
             let text = each.arguments.dropFirst().first?.key ?? ""
-            step(ids[0], .propose([Proposal(payload: Array(text.utf8))]))
-        case "propose-conf-change": proposeChange(each)
-        case "process-ready": for id in ids { processReady(id) }
-        case "process-append-thread": for id in ids { processAppendThread(id) }
-        case "process-apply-thread": for id in ids { processApplyThread(id) }
-        case "deliver-msgs": deliver(each)
-        case "stabilize": stabilize(ids)
-        case "tick-heartbeat": tick(ids[0], times: nodes[at(ids[0])].core.options.heartbeatTicks)
-        case "tick-election": tick(ids[0], times: nodes[at(ids[0])].core.options.electionTicks)
+            step(try node(each), .propose([Proposal(payload: Array(text.utf8))]))
+        case "propose-conf-change": try proposeChange(each)
+        case "process-ready": for id in try nodes(each) { processReady(id) }
+        case "process-append-thread": for id in try nodes(each) { processAppendThread(id) }
+        case "process-apply-thread": for id in try nodes(each) { processApplyThread(id) }
+        case "deliver-msgs": try deliver(each)
+        case "stabilize": stabilize(try nodes(each, atLeast: 0, known: ["log-level"]))
+        case "tick-heartbeat": try tick(node(each), times: core(each).options.heartbeatTicks)
+        case "tick-election": try tick(node(each), times: core(each).options.electionTicks)
         case "set-randomized-election-timeout":
-            nodes[at(ids[0])].core.overrideElectionTimeout(ticks: Int(each.value("timeout")!)!)
-        case "transfer-leadership":
-            step(UInt64(each.value("from")!)!, .transferLeadership(to: NodeID(UInt64(each.value("to")!)!)))
-        case "forget-leader": step(ids[0], .forgetLeader)
-        case "report-unreachable": step(ids[0], .unreachable(NodeID(ids[1])))
-        case "send-snapshot": sendSnapshot(from: ids[0], to: ids[1])
+            let id = try node(each, known: ["timeout"])
+            guard let ticks = try each.number("timeout") else { throw ScenarioError("\(each.line): no timeout") }
+            nodes[at(id)].core.overrideElectionTimeout(ticks: Int(ticks))
+        case "transfer-leadership": try transfer(each)
+        case "forget-leader": step(try node(each), .forgetLeader)
+        case "report-unreachable":
+            let ids = try nodes(each, atLeast: 2)
+            step(ids[0], .unreachable(NodeID(ids[1])))
+        case "send-snapshot":
+            let ids = try nodes(each, atLeast: 2)
+            sendSnapshot(from: ids[0], to: ids[1])
         case "compact":
-            compact(ids[0], through: ids[1])
+            let ids = try each.ids(2)
+            compact(try node(each), through: ids[1])
             printLog(ids[0])
-        case "raft-log": printLog(ids[0])
+        case "raft-log": printLog(try node(each))
         case "raft-state": printState()
-        case "status": transcript.output = nodes[at(ids[0])].core.status.peers.map(\.rendered)
-        case "log-level": break
-        default: Issue.record("unknown command \(each.command)")
+        case "status": transcript.output = try core(each).status.peers.map(\.rendered)
+        case "log-level":
+            guard let level = each.arguments.first?.key.lowercased(), Self.levels.contains(level) else {
+                throw ScenarioError("\(each.line): unknown level")
+            }
+        case "_breakpoint": break  // A place to stop at in a debugger.
+        default: try runOwn(each)
         }
         return transcript
     }
 
+    static let levels = ["debug", "info", "warn", "error", "fatal", "none"]
+
+    // Commands that upstream does not have.
+    private mutating func runOwn(_ each: DataDrivenCase) throws {
+        switch each.command {
+        case "tick":
+            let ids = try each.ids(2)
+            tick(try node(each), times: Int(ids[1]))
+        case "read":
+            let ids = try each.ids(2)
+            step(try node(each), .read(ReadID(ids[1])))
+        case "cold":
+            let ids = try each.ids(2)
+            step(try node(each), .cold(before: LogIndex(ids[1])))
+        case "page-sent":
+            let ids = try nodes(each, atLeast: 2)
+            step(ids[0], .pageSent(to: NodeID(ids[1])))
+        case "restart": try restart(node(each))
+        default: throw ScenarioError("\(each.line): unknown command \(each.command)")
+        }
+    }
+
+    /// The node that a command names first.
+    private func node(_ each: DataDrivenCase, known: [String] = []) throws -> UInt64 {
+        let id = try each.ids(1, known: known)[0]
+        guard id >= 1, id <= UInt64(nodes.count) else { throw ScenarioError("\(each.line): no node \(id)") }
+        return id
+    }
+
+    private func nodes(_ each: DataDrivenCase, atLeast count: Int = 1, known: [String] = []) throws -> [UInt64] {
+        let ids = try each.ids(count, known: known)
+        for id in ids where id < 1 || id > UInt64(nodes.count) { throw ScenarioError("\(each.line): no node \(id)") }
+        return ids
+    }
+
+    private func core(_ each: DataDrivenCase) throws -> RaftCore { nodes[at(try node(each))].core }
+
     private func at(_ id: UInt64) -> Int { Int(id) - 1 }
 
-    private mutating func addNodes(_ each: DataDrivenCase) {
-        let voters = (each.argument("voters")?.values ?? []).map { NodeID(UInt64($0)!) }
-        let learners = (each.argument("learners")?.values ?? []).map { NodeID(UInt64($0)!) }
-        let index = each.value("index").flatMap(UInt64.init) ?? 0
-        for _ in 0..<each.positional[0] {
-            var options = RaftCore.Options(id: NodeID(UInt64(nodes.count) + 1), randomSeed: UInt64(nodes.count))
-            options.electionTicks = 3
-            options.preVote = each.flag("prevote") ?? false
-            options.checkQuorum = each.flag("checkquorum") ?? false
-            options.readMode = each.value("read-only") == "lease-based" ? .lease : .quorum
-            options.maxMessageBytes = .max
-            options.maxInflightBytes = .max
-            if let bytes = each.value("max-inflight-bytes").flatMap(Int.init) {
-                options.maxInflightBytes = bytes
-                options.maxMessageBytes = min(options.maxMessageBytes, bytes)
-            }
-            options.maxInflightMessages = each.value("inflight").flatMap(Int.init) ?? Int(Int32.max)
-            options.maxUncommittedBytes = .max
-            options.validatesConfigurationChanges = !(each.flag("disable-conf-change-validation") ?? false)
-            options.stepsDownOnRemoval = each.flag("step-down-on-removal") ?? false
-            let configuration = Configuration(voters: voters, learners: learners)
+    private mutating func addNodes(_ each: DataDrivenCase) throws {
+        let count = try each.ids(1, known: DataDrivenCase.nodeArguments)[0]
+        let configuration = Configuration(voters: try each.members("voters"), learners: try each.members("learners"))
+        let index = try each.number("index") ?? 0
+        for _ in 0..<count {
+            let options = try each.options(id: NodeID(UInt64(nodes.count) + 1), seed: UInt64(nodes.count))
             let term = index > 0 ? Term(1) : .zero
             let core = RaftCore(
                 options: options,
@@ -143,8 +184,9 @@ struct ScenarioCluster {
                     snapshotIndex: LogIndex(index), snapshotTerm: term, applied: LogIndex(index)))
             nodes.append(
                 Node(
-                    core: core, isAsync: each.flag("async-storage-writes") ?? false,
-                    appliesOneAtATime: each.value("max-committed-size-per-ready") == "1", firstIndex: index + 1,
+                    core: core, isAsync: try each.boolean("async-storage-writes") ?? false,
+                    committedBytesMax: try each.number("max-committed-size-per-ready").map(Int.init) ?? .max,
+                    firstIndex: index + 1,
                     state: SnapshotDescription(index: LogIndex(index), term: term, configuration: configuration),
                     commitBefore: LogIndex(index),
                     committed: index, handed: index))
@@ -154,18 +196,56 @@ struct ScenarioCluster {
         }
     }
 
-    private mutating func proposeChange(_ each: DataDrivenCase) {
-        let isV1 = each.flag("v1") ?? false
+    private mutating func proposeChange(_ each: DataDrivenCase) throws {
+        let id = try node(each, known: ["v1", "transition"])
+        let isV1 = try each.boolean("v1") ?? false
         let transition: ConfigurationChange.Transition =
             switch each.value("transition") {
+            case nil, "auto": .automatic
             case "implicit": .jointImplicit
             case "explicit": .jointExplicit
-            default: .automatic
+            case let other?: throw ScenarioError("\(each.line): transition \(other)")
             }
         // Upstream's older kind of entry is not ours; the context remembers how to print it.
         let change = ConfigurationChange(
-            transition: transition, changes: memberChanges(each.input), context: isV1 ? [1] : [])
-        step(each.positional[0], .propose([Proposal(kind: .configuration, payload: change.encode())]))
+            transition: transition, changes: try parseMemberChanges(each.input), context: isV1 ? [1] : [])
+        step(id, .propose([Proposal(kind: .configuration, payload: change.encode())]))
+    }
+
+    private mutating func transfer(_ each: DataDrivenCase) throws {
+        try each.require(arguments: ["from", "to"])
+        guard let from = try each.number("from"), from >= 1, from <= UInt64(nodes.count) else {
+            throw ScenarioError("\(each.line): a transfer from nobody")
+        }
+        // Ours: without a name, to the best one.
+        step(from, .transferLeadership(to: try each.number("to").map { NodeID($0) }))
+    }
+
+    /// What is not durable is lost; so are the effects that nobody has looked at. The state is as of the last entry
+    /// applied.
+    private mutating func restart(_ id: UInt64) throws {
+        let old = nodes[at(id)]
+        let first = LogIndex(old.firstIndex)
+        let before = try old.core.term(at: first.previous).orThrow("the log's start is not known")
+        var hard = old.durable
+        hard.commit = max(hard.commit, old.state.index)
+        let restored = RaftCore.Restored(
+            hardState: hard, configuration: old.state.configuration, snapshotIndex: first.previous,
+            snapshotTerm: before,
+            entries: old.log.map {
+                EntrySummary(
+                    term: $0.term, payloadBytes: $0.payload.count, isConfiguration: $0.kind == .configuration)
+            }, applied: old.state.index)
+        if let reason = restored.inconsistency { throw ScenarioError("node \(id) cannot start: \(reason)") }
+        var node = Node(
+            core: RaftCore(options: old.core.options, restored: restored), isAsync: old.isAsync,
+            committedBytesMax: old.committedBytesMax, log: old.log, firstIndex: old.firstIndex, durable: old.durable,
+            state: old.state, commitBefore: hard.commit, committed: old.state.index.rawValue,
+            handed: old.state.index.rawValue)
+        node.heldBefore = 0
+        nodes[at(id)] = node
+        // Entries that are known to be committed are given out by the next step.
+        transcript.note("\(id) restarted at term \(hard.term.rawValue)")
     }
 
     private mutating func tick(_ id: UInt64, times: Int) {
@@ -218,14 +298,30 @@ struct ScenarioCluster {
             switch effect {
             case .trace(let event): note(event, id)
             case .commit(let index): nodes[at(id)].committed = index.rawValue
+            case .send(let message) where nodes[at(id)].earlyRequests.contains(message):
+                nodes[at(id)].earlyRequests.removeAll { $0 == message }
             case .write, .send, .sendEntries, .sendSnapshot: nodes[at(id)].waiting.append(effect)
-            default: break
+            case .proposalsRefused(_, let reason):
+                transcript.isDropped = true
+                transcript.note("\(id) refuses the proposal: \(reason)")
+            case .configurationChangeRefused(_, let reason): transcript.note("\(id) refuses the change: \(reason)")
+            case .transferRefused(_, let reason): transcript.note("\(id) refuses the transfer: \(reason)")
+            case .transferEnded(let to, let outcome):
+                transcript.note("\(id) ends the transfer to \(to.rawValue): \(outcome)")
+            case .readReady(let read, let index):
+                transcript.note("\(id) answers read \(read.rawValue) at \(index.rawValue)")
+            case .readRefused(let read, let reason):
+                transcript.note("\(id) refuses read \(read.rawValue): \(reason)")
+            case .roleChanged: break
             }
         }
     }
 
     private mutating func note(_ event: TraceEvent, _ id: UInt64) {
-        func role(_ text: String) { transcript.roles[id, default: []].append(text) }
+        func role(_ text: String) {
+            transcript.roles[id, default: []].append(text)
+            transcript.note("\(id) \(text)")
+        }
         switch event {
         case .becameFollower(let term, _): role("became follower at term \(term.rawValue)")
         case .becamePreCandidate(let term): role("became pre-candidate at term \(term.rawValue)")
@@ -233,6 +329,7 @@ struct ScenarioCluster {
         case .becameLeader(let term): role("became leader at term \(term.rawValue)")
         case .configurationChanged(let configuration):
             transcript.configurations[id, default: []].append(configuration.rendered)
+            transcript.note("\(id) switched to configuration \(configuration.rendered)")
         default: break
         }
     }
@@ -276,6 +373,11 @@ struct ScenarioCluster {
                     AppendWork(id: writes.last?.id, writes: writes.map(\.write), replies: expected))
             }
             send(messages.filter { !$0.isHeldReply })
+            let early = nodes[at(id)].core.hold.messages.filter {
+                $0.isVoteRequest && !nodes[at(id)].earlyRequests.contains($0)
+            }
+            nodes[at(id)].earlyRequests += early
+            send(early)
             let entries = takeCommitted(id)
             if !entries.isEmpty { nodes[at(id)].applyWork.append(entries) }
             return
@@ -310,10 +412,17 @@ struct ScenarioCluster {
     private mutating func takeCommitted(_ id: UInt64) -> [Entry] {
         let node = nodes[at(id)]
         guard node.committed > node.handed else { return [] }
-        let end = node.appliesOneAtATime ? node.handed + 1 : node.committed
-        nodes[at(id)].handed = end
-        let entries = (node.handed + 1...end).compactMap { node.entry($0) }
+        var entries: [Entry] = []
+        var bytes = 0
+        for entry in (node.handed + 1...node.committed).compactMap({ node.entry($0) }) {
+            // Upstream counts the encoded entry: some bytes more than its payload, never none.
+            bytes += entry.payload.count + 1
+            if bytes > node.committedBytesMax, !entries.isEmpty { break }
+            entries.append(entry)
+        }
+        nodes[at(id)].handed = entries.last?.index.rawValue ?? node.committed
         transcript.applied[id, default: []] += entries.map(rendered)
+        for entry in entries { transcript.note("\(id) applies \(rendered(entry))") }
         return entries
     }
 
@@ -333,6 +442,8 @@ struct ScenarioCluster {
         if let hard = write.hardState {
             if hard.term != nodes[at(id)].durable.term || hard.votedFor != nodes[at(id)].durable.votedFor {
                 transcript.durable[id, default: []].append("\(hard.term.rawValue)/\(hard.votedFor?.rawValue ?? 0)")
+                transcript.note(
+                    "\(id) makes durable Term:\(hard.term.rawValue) Vote:\(hard.votedFor?.rawValue ?? 0)")
             }
             nodes[at(id)].durable = hard
         }
@@ -367,6 +478,7 @@ struct ScenarioCluster {
     private mutating func send(_ messages: [Message]) {
         for message in messages {
             transcript.sent[pair(message), default: []].append(lines(of: message).joined(separator: " "))
+            transcript.note(lines(of: message).joined(separator: " "))
             traffic.append(.message(message))
         }
     }
@@ -409,9 +521,11 @@ struct ScenarioCluster {
 
     // MARK: The network
 
-    private mutating func deliver(_ each: DataDrivenCase) {
-        let dropped = Set((each.argument("drop")?.values ?? []).compactMap { UInt64($0) })
+    private mutating func deliver(_ each: DataDrivenCase) throws {
+        _ = try nodes(each, atLeast: 0, known: ["type", "drop"])
+        let dropped = Set(try each.members("drop").map(\.rawValue))
         let type = each.value("type")
+        if let type, !Message.kinds.contains(type) { throw ScenarioError("\(each.line): unknown type \(type)") }
         for argument in each.arguments {
             if argument.values.isEmpty, let id = UInt64(argument.key) { deliver(to: id, type: type) }
             if argument.key == "drop" { for id in dropped.sorted() { deliver(to: id, type: type, drop: true) } }
@@ -433,6 +547,7 @@ struct ScenarioCluster {
             case .message(let message):
                 let text = (drop ? "dropped: " : "") + lines(of: message).joined(separator: " ")
                 transcript.delivered[pair(message), default: []].append(text)
+                if drop { transcript.note(text) }
                 if !drop { step(id, .received(message)) }
             case .appendThread(_, let write, let commit):
                 nodes[at(id)].committed = max(nodes[at(id)].committed, commit)
@@ -528,7 +643,20 @@ private func lines(of message: Message) -> [String] {
     return lines
 }
 
+extension Optional {
+    fileprivate func orThrow(_ reason: String) throws -> Wrapped {
+        guard let value = self else { throw ScenarioError(reason) }
+        return value
+    }
+}
+
 extension Message {
+    fileprivate static let kinds = [
+        "MsgApp", "MsgAppResp", "MsgHeartbeat", "MsgHeartbeatResp", "MsgVote", "MsgVoteResp", "MsgPreVote",
+        "MsgPreVoteResp", "MsgSnap", "MsgProp", "MsgReadIndex", "MsgReadIndexResp", "MsgTimeoutNow",
+        "MsgTransferLeader",
+    ]
+
     fileprivate var kind: String {
         switch body {
         case .appendEntries: "MsgApp"

@@ -83,12 +83,18 @@ import Testing
                 options.maxMessageBytes = bits & 8 != 0 ? 4 : 1 << 20
                 options.maxInflightMessages = bits & 16 != 0 ? 2 : 256
                 options.maxUncommittedBytes = bits & 32 != 0 ? 16 : 1 << 20
-                options.stepsDownOnRemoval = bits & 64 != 0
+                options.whenVoteIsLost = bits & 64 != 0 ? .handsOver : .leads
+                options.announcesCommit = bits & 256 == 0
+                if bits & 512 != 0 {
+                    options.priorities = [.init(id: NodeID(1), priority: 2), .init(id: NodeID(2), priority: 1)]
+                }
+                options.refusesQuorumLoss = bits & 1024 != 0
                 configure(&options)
             }
             for place in cluster.members.indices {
                 cluster.members[place].diskWaits = true
                 cluster.members[place].appliesLate = bits & 128 != 0
+                cluster.members[place].readsLate = bits & 2048 != 0
             }
         }
 
@@ -108,7 +114,10 @@ import Testing
             let isCalm = (steps / 150) % 2 == 0
             if isCalm, below(3) > 0 { return calmStep() }
             switch below(100) {
-            case 0..<55: deliver()
+            case 0..<50: deliver()
+            case 50..<55:
+                if let id = someone() { cluster.sendPages(id) }
+                deliver()
             case 55..<62:
                 if let id = someone() { cluster.tick(id) }
             case 62..<78:
@@ -125,7 +134,9 @@ import Testing
             case 88..<91: read()
             case 91: changeMembers()
             case 92:
-                if let id = someone() { cluster.step(id, .transferLeadership(to: NodeID(anyone()))) }
+                if let id = someone() {
+                    cluster.step(id, .transferLeadership(to: below(3) == 0 ? nil : NodeID(anyone())))
+                }
             case 93:
                 if let id = someone(), cluster[id].applied > cluster.core(id).firstIndex.rawValue,
                     cluster[id].writes.isEmpty
@@ -134,7 +145,13 @@ import Testing
                     cluster.compact(id, upTo: first + UInt64(below(Int(cluster[id].applied - first) + 1)))
                 }
             case 94:
-                if let id = someone() { cluster.step(id, .unreachable(NodeID(anyone()))) }
+                guard let id = someone() else { break }
+                if below(2) == 0 {
+                    cluster.step(id, .unreachable(NodeID(anyone())))
+                } else {
+                    let last = Int(cluster.core(id).lastIndex.rawValue)
+                    cluster.step(id, .cold(before: LogIndex(UInt64(below(last + 2)))))
+                }
             case 95:
                 if below(2) == 0 { crash() }
             case 96:
@@ -206,9 +223,9 @@ import Testing
             for _ in 0...below(3) {
                 let kind: MemberChange.Kind = [.addVoter, .addVoter, .addLearner, .remove][below(4)]
                 let member = anyone()
-                // A leader that removes itself and steps down may keep others from winning: see Divergences. Callers
-                // transfer leadership first.
-                if member == id, kind != .addVoter, cluster.core(id).options.stepsDownOnRemoval { continue }
+                // Upstream's ways of losing a vote may keep the others from winning: see Divergences.
+                let isSafe = cluster.core(id).options.whenVoteIsLost == .handsOver
+                if member == id, kind != .addVoter, !isSafe { continue }
                 steps.append(MemberChange(kind, NodeID(member)))
             }
             if steps.isEmpty { return }
@@ -289,6 +306,8 @@ import Testing
                 if cluster[id].isDown { restart(id) }
                 cluster[id].diskWaits = false
                 cluster[id].appliesLate = false
+                cluster[id].readsLate = false
+                cluster.sendPages(id)
                 cluster.persist(id)
                 cluster.apply(id)
             }

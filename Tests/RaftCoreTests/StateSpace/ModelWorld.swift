@@ -252,7 +252,10 @@ struct ModelWorld {
             if model.checksPromises, !isVoted {
                 run.fail("leads term \(term.rawValue) without its own vote for it on its disk")
             }
-        case .readRefused, .proposalsRefused, .configurationChangeRefused, .roleChanged, .trace: break
+        case .readRefused, .proposalsRefused, .configurationChangeRefused, .transferRefused, .transferEnded,
+            .roleChanged,
+            .trace:
+            break
         }
     }
 

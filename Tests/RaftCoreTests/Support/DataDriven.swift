@@ -8,6 +8,8 @@ struct DataDrivenCase {
     }
 
     var line: Int
+    /// The lines of the file that hold the expected output, counted from zero.
+    var expectedLines: Range<Int>
     var command: String
     var arguments: [Argument]
     var input: String
@@ -18,6 +20,12 @@ struct DataDrivenCase {
     func flag(_ key: String) -> Bool? { value(key).map { $0 == "true" } }
     /// The numbers that are given without a key.
     var positional: [UInt64] { arguments.filter { $0.values.isEmpty }.compactMap { UInt64($0.key) } }
+}
+
+/// A data-driven file asks for something that the runner does not know: never passed over.
+struct ScenarioError: Error, CustomStringConvertible {
+    var description: String
+    init(_ description: String) { self.description = description }
 }
 
 enum TestData {
@@ -37,12 +45,19 @@ enum TestData {
 
     static let isPresent = root != nil
     static let absence: String = "no test data: set RAFT_TESTDATA to a folder with etcd-io/raft's data-driven cases"
+    /// The folder was named, and must not go missing without a word.
+    static let isNamed = ProcessInfo.processInfo.environment["RAFT_TESTDATA"] != nil
+
+    static let folders = ["quorum/testdata", "confchange/testdata", "testdata"]
 
     static func files(in folder: String) -> [String] {
         guard let root else { return [] }
-        let path = root.appendingPathComponent(folder).path
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-        return names.filter { $0.hasSuffix(".txt") }.sorted().map { "\(folder)/\($0)" }
+        return textFiles(in: root.appendingPathComponent(folder)).map { "\(folder)/\($0)" }
+    }
+
+    static func textFiles(in folder: URL) -> [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        return names.filter { $0.hasSuffix(".txt") }.sorted()
     }
 
     static func cases(in file: String) throws -> [DataDrivenCase] {
@@ -70,6 +85,7 @@ enum TestData {
             }
             at += 1
             var expected: [String] = []
+            let output = at
             // A second ruler: the output has blank lines and ends with another two.
             if at < lines.count, lines[at] == "----" {
                 at += 1
@@ -86,10 +102,20 @@ enum TestData {
             }
             cases.append(
                 DataDrivenCase(
-                    line: start, command: command, arguments: arguments, input: input.joined(separator: "\n"),
+                    line: start, expectedLines: output..<at, command: command, arguments: arguments,
+                    input: input.joined(separator: "\n"),
                     expected: expected.joined(separator: "\n")))
         }
         return cases
+    }
+
+    /// The text with these outputs in place of those that it has.
+    static func rewrite(_ text: String, _ cases: [DataDrivenCase], outputs: [String]) -> String {
+        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        for (each, output) in zip(cases, outputs).reversed() {
+            lines.replaceSubrange(each.expectedLines, with: output.split(separator: "\n").map(String.init))
+        }
+        return lines.joined(separator: "\n")
     }
 
     /// `command key key=value key=(value, value)`
@@ -112,8 +138,7 @@ enum TestData {
             }
         }
         if !word.isEmpty { words.append(word) }
-        struct Unreadable: Error { var line: String }
-        guard depth == 0, let command = words.first else { throw Unreadable(line: line) }
+        guard depth == 0, let command = words.first else { throw ScenarioError("unreadable: \(line)") }
         let arguments = words.dropFirst().map { word -> DataDrivenCase.Argument in
             guard let equals = word.firstIndex(of: "=") else { return .init(key: word, values: []) }
             let key = String(word[..<equals])

@@ -62,16 +62,21 @@ extension VoteOutcome {
 
 /// `v1 l2 r3 u4`
 func memberChanges(_ text: String) -> [MemberChange] {
-    text.split(whereSeparator: \.isWhitespace).map { token in
+    do { return try parseMemberChanges(text) } catch { preconditionFailure("\(error)") }
+}
+
+func parseMemberChanges(_ text: String) throws -> [MemberChange] {
+    try text.split(whereSeparator: \.isWhitespace).map { token in
         let kind: MemberChange.Kind
         switch token.first {
         case "v": kind = .addVoter
         case "l": kind = .addLearner
         case "r": kind = .remove
         case "u": kind = .update
-        default: preconditionFailure("unknown step \(token)")
+        default: throw ScenarioError("unknown step \(token)")
         }
-        return MemberChange(kind, NodeID(UInt64(token.dropFirst())!))
+        guard let id = UInt64(token.dropFirst()) else { throw ScenarioError("unknown member in \(token)") }
+        return MemberChange(kind, NodeID(id))
     }
 }
 

@@ -31,6 +31,10 @@ struct TestCluster {
         var writes: [(id: WriteID, write: Write)] = []
         var diskWaits = false
         var appliesLate = false
+        var isApplying = false
+        /// Entries that are not in memory are read when somebody says so (``TestCluster/sendPages(_:)``).
+        var readsLate = false
+        var pages: [Message] = []
         var isDown = false
         /// Given out for applying.
         var committed: UInt64 = 0
@@ -42,7 +46,9 @@ struct TestCluster {
         var reads: [UInt64: UInt64] = [:]
         var refusedReads: [UInt64: RefusalReason] = [:]
         var refusals: [(count: Int, reason: RefusalReason)] = []
-        var refusedChanges: [(offset: Int, reason: String)] = []
+        var refusedChanges: [(offset: Int, reason: ConfigurationRefusal)] = []
+        var refusedTransfers: [TransferRefusal] = []
+        var transfers: [(to: UInt64, outcome: TransferOutcome)] = []
         var traces: [TraceEvent] = []
         var roles: [RoleSummary] = []
 
@@ -151,7 +157,11 @@ struct TestCluster {
                 precondition(append.entries.count == Int(end.rawValue - first.rawValue), "the log lacks entries")
                 var message = header
                 message.body = .appendEntries(append)
-                post(message)
+                if first < members[at].core.coldBefore {
+                    members[at].pages.append(message)
+                } else {
+                    post(message)
+                }
             case .sendSnapshot(let to, let atLeast, let term):
                 precondition(members[at].applied >= atLeast.rawValue)
                 post(Message(from: NodeID(id), to: to, term: term, body: .installSnapshot(snapshot(of: id))))
@@ -161,12 +171,25 @@ struct TestCluster {
             case .proposalsRefused(let count, let reason): members[at].refusals.append((count, reason))
             case .configurationChangeRefused(let offset, let reason):
                 members[at].refusedChanges.append((offset, reason))
+            case .transferRefused(_, let reason): members[at].refusedTransfers.append(reason)
+            case .transferEnded(let to, let outcome): members[at].transfers.append((to.rawValue, outcome))
             case .roleChanged(let summary): members[at].roles.append(summary)
             case .trace(let event): members[at].traces.append(event)
             }
         }
+        if !members[at].readsLate { sendPages(id) }
         if !members[at].diskWaits, !members[at].writes.isEmpty { persist(id) }
         if !members[at].appliesLate { apply(id) }
+    }
+
+    /// What was read from the log goes out; each page makes room for the next.
+    mutating func sendPages(_ id: UInt64) {
+        let at = place(id)
+        while !members[at].pages.isEmpty {
+            let message = members[at].pages.removeFirst()
+            if message.term == members[at].core.currentTerm { post(message) }
+            step(id, .pageSent(to: message.to))
+        }
     }
 
     private mutating func post(_ message: Message) {
@@ -201,6 +224,10 @@ struct TestCluster {
     /// Applies up to `limit` of the entries that were given out.
     mutating func apply(_ id: UInt64, limit: Int = .max) {
         let at = place(id)
+        // What applying one entry makes possible is applied after it, not in the midst of it.
+        guard !members[at].isApplying else { return }
+        members[at].isApplying = true
+        defer { members[at].isApplying = false }
         var left = limit
         while members[at].applied < members[at].committed, left > 0 {
             left -= 1
@@ -295,8 +322,8 @@ struct TestCluster {
         step(id, .read(ReadID(read)))
     }
 
-    mutating func transfer(_ from: UInt64, to: UInt64) {
-        step(from, .transferLeadership(to: NodeID(to)))
+    mutating func transfer(_ from: UInt64, to: UInt64? = nil) {
+        step(from, .transferLeadership(to: to.map { NodeID($0) }))
         settle()
     }
 
@@ -325,6 +352,7 @@ struct TestCluster {
         let applied = min(applied ?? members[at].applied, members[at].applied)
         let configuration = configuration(of: id, at: applied)
         members[at].writes = []
+        members[at].pages = []
         members[at].isDown = true
         members[at].applied = applied
         members[at].committed = applied

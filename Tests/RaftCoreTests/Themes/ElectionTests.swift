@@ -178,6 +178,64 @@ import Testing
         #expect(cluster.role(1) == .leader)
     }
 
+    @Test(arguments: [RoleName.follower, .preCandidate, .candidate, .leader])
+    func `a vote of a higher term is granted in any role`(role: RoleName) {
+        var node = Lone(log: [1], term: 1) { $0.preVote = role == .preCandidate }
+        switch role {
+        case .follower: break
+        case .preCandidate, .candidate: node.step(.campaign)
+        case .leader: node.lead()
+        }
+        #expect(node.core.currentRole == role)
+        let term = node.core.currentTerm.rawValue + 2
+        let replies = node.receive(.vote(voteRequest((term - 1, 9))), from: 3, term: term).messages
+        #expect(replies.compactMap(\.voteReply?.isGranted) == [true])
+        #expect(node.core.currentRole == .follower)
+        #expect(node.core.status.votedFor == NodeID(3))
+    }
+
+    @Test func `a node whose term is smaller can complete an election`() {
+        var cluster = TestCluster(3) { $0.preVote = true }
+        cluster.campaign(1)
+        // 3 is cut off, misses a term, and comes back as the only other one.
+        cluster.isolated = [3]
+        cluster.campaign(2)
+        #expect(cluster.term(2) == 2 && cluster.term(3) == 1)
+        cluster.isolated = [2]
+        cluster.campaign(3)
+        cluster.campaign(1)
+        // 3 has learned of the term by asking; 1 has the longer log.
+        #expect(cluster.leaders.contains(1))
+        #expect(cluster.term(1) == 3 && cluster.term(3) == 3)
+    }
+
+    @Test func `without pre-vote, a node that comes back ends the leader's term, and the cluster goes on`() {
+        var cluster = TestCluster(3) { $0.checkQuorum = true }
+        cluster.campaign(1)
+        cluster.isolated = [3]
+        cluster.tick(3, 40)
+        let term = cluster.term(3)
+        #expect(term > 1)
+        cluster.isolated = []
+        cluster.tickAll(40)
+        #expect(cluster.leaders.count == 1)
+        #expect(cluster.term(1) > term)
+        #expect(cluster.term(1) == cluster.term(3))
+    }
+
+    @Test func `a voter that does not know that it is one follows and votes, with quorum checks too`() {
+        var cluster = TestCluster(2) { $0.checkQuorum = true }
+        // 2's own configuration lacks it: it has not applied the change that adds it.
+        cluster.members[1].core = RaftCore(
+            options: cluster.core(2).options,
+            restored: .init(configuration: Configuration(voters: [NodeID(1)])))
+        cluster.campaign(1)
+        #expect(cluster.leaders == [1])
+        #expect(cluster.core(2).currentLeader == NodeID(1))
+        cluster.tick(2, 40)
+        #expect(cluster.role(2) == .follower)
+    }
+
     @Test func `a candidate stuck in a higher term is freed: the leader hears of the term and steps down`() {
         var cluster = TestCluster(3) { $0.checkQuorum = true }
         cluster.campaign(1)

@@ -91,6 +91,133 @@ import Testing
         #expect(after.ranges == [2...3])
     }
 
+    // MARK: Entries that have to be read
+
+    /// 3 has everything, 2 nothing; what is before `cold` is on the disk only.
+    private func lagging(cold: UInt64, configure: (inout RaftCore.Options) -> Void = { _ in }) -> Lone {
+        var node = Lone(voters: [1, 2, 3]) {
+            $0.maxMessageBytes = 10
+            configure(&$0)
+        }
+        node.lead()
+        node.receive(accepted(1), from: 3, term: 1)
+        for _ in 2...9 {
+            _ = propose(&node, 5)
+            node.receive(accepted(node.core.lastIndex.rawValue), from: 3, term: 1)
+        }
+        node.step(.cold(before: LogIndex(cold)))
+        return node
+    }
+
+    @Test func `entries that are not in memory are asked for a page at a time, limited by bytes`() {
+        var node = lagging(cold: 10)
+        let page = node.receive(accepted(1), from: 2, term: 1)
+        #expect(page.ranges == [2...3])
+        #expect(node.core.status.peers[1].isPaused)
+        #expect(node.step(.pageSent(to: NodeID(2))).ranges == [4...5])
+        // An answer does not ask for another while one is being read.
+        #expect(node.receive(accepted(3), from: 2, term: 1).ranges.isEmpty)
+        #expect(node.step(.pageSent(to: NodeID(2))).ranges == [6...7])
+    }
+
+    @Test func `a page that is being read holds up nobody else, nor heartbeats`() {
+        var node = lagging(cold: 10)
+        node.receive(accepted(1), from: 2, term: 1)
+        let effects = propose(&node, 1)
+        #expect(effects.messages.map(\.to) == [NodeID(3)])
+        #expect(node.receive(accepted(10), from: 3, term: 1).commits == [10])
+        #expect(node.tick(1).messages.filter { $0.heartbeat != nil }.map(\.to) == [NodeID(2), NodeID(3)])
+    }
+
+    @Test func `what is in memory follows without waiting`() {
+        var node = lagging(cold: 4)
+        #expect(node.receive(accepted(1), from: 2, term: 1).ranges == [2...3])
+        #expect(node.step(.pageSent(to: NodeID(2))).ranges == [4...5, 6...7, 8...9])
+    }
+
+    @Test func `a page that could not be read is asked for again, after a probe`() {
+        var node = lagging(cold: 10)
+        node.receive(accepted(1), from: 2, term: 1)
+        node.step(.unreachable(NodeID(2)))
+        #expect(node.receive(.heartbeatReply(HeartbeatReply(readSequence: 0)), from: 2, term: 1).ranges == [2...3])
+        // While probing too there is one at a time.
+        #expect(node.receive(.heartbeatReply(HeartbeatReply(readSequence: 0)), from: 2, term: 1).ranges.isEmpty)
+        node.step(.pageSent(to: NodeID(2)))
+        #expect(node.receive(.heartbeatReply(HeartbeatReply(readSequence: 0)), from: 2, term: 1).ranges == [2...3])
+    }
+
+    @Test func `pages count as under way until they are answered`() {
+        var node = lagging(cold: 10) { $0.maxInflightMessages = 2 }
+        node.receive(accepted(1), from: 2, term: 1)
+        #expect(node.step(.pageSent(to: NodeID(2))).ranges == [4...5])
+        #expect(node.step(.pageSent(to: NodeID(2))).ranges.isEmpty)
+        #expect(node.receive(accepted(3), from: 2, term: 1).ranges == [6...7])
+    }
+
+    // MARK: Commit indexes and applying
+
+    @Test func `a commit index that travels with what is sent anyway costs no message`() {
+        var node = Lone(voters: [1, 2, 3]) { $0.announcesCommit = false }
+        node.lead()
+        #expect(node.receive(accepted(1), term: 1).messages.isEmpty)
+        #expect(node.core.commitIndex == LogIndex(1))
+        #expect(node.tick(1).messages.compactMap(\.heartbeat?.commit.rawValue) == [1, 0])
+        #expect(propose(&node, 1).messages.first?.append?.commit == LogIndex(1))
+    }
+
+    @Test func `committed entries are given out before they are durable as far as the caller allows`() {
+        for (limit, expected) in [(0, []), (1, [1]), (9, [3])] as [(Int, [UInt64])] {
+            var node = Lone(2, term: 1) { $0.maxUnpersistedApplied = limit }
+            let effects = node.receive(
+                append(after: (0, 0), [1, 1, 1], commit: 3), from: 1, term: 1, persisting: false)
+            #expect(effects.commits == expected)
+            #expect(
+                node.step(.persisted(node.core.durability.newest), persisting: false).commits == (limit > 2 ? [] : [3]))
+        }
+    }
+
+    // MARK: Other limits at run time
+
+    @Test func `limits change while a leader leads: less is sent, or more`() {
+        var node = leader { $0.maxInflightMessages = 4 }
+        node.receive(accepted(1), term: 1)
+        for _ in 0..<4 { _ = propose(&node, 1) }
+        #expect(node.core.status.peers[1].isPaused)
+        var options = node.core.options
+        options.maxInflightMessages = 5
+        node.step(.optionsChanged(options))
+        #expect(propose(&node, 1).ranges == [6...6])
+        options.maxInflightMessages = 1
+        options.maxUncommittedBytes = 1
+        node.step(.optionsChanged(options))
+        #expect(propose(&node, 1).refusals == [1])
+        #expect(node.receive(accepted(5), term: 1).ranges.isEmpty)
+        node.receive(accepted(6), term: 1)
+        #expect(node.core.status.peers[1].inflightMessages == 0)
+    }
+
+    @Test func `what promises rest on does not change at run time`() {
+        let old = RaftCore.Options(id: NodeID(1), randomSeed: 1)
+        var new = old
+        new.electionTicks = 20
+        new.heartbeatTicks = 2
+        #expect(new.inconsistency(replacing: old) == nil)
+        new.checkQuorum = false
+        #expect(new.inconsistency(replacing: old) != nil)
+        var leased = old
+        leased.readMode = .lease
+        #expect(leased.inconsistency(replacing: old) != nil)
+        var longer = leased
+        longer.electionTicks = 20
+        #expect(longer.inconsistency(replacing: leased) != nil)
+        var other = old
+        other.id = NodeID(2)
+        #expect(other.inconsistency(replacing: old) != nil)
+        var broken = old
+        broken.maxInflightMessages = 0
+        #expect(broken.inconsistency(replacing: old) != nil)
+    }
+
     @Test func `an unreachable follower is probed`() {
         var node = leader()
         node.receive(accepted(1), term: 1)

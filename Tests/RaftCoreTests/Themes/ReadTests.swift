@@ -258,6 +258,65 @@ import Testing
         }
     }
 
+    @Test func `a leader that was stopped answers nothing by a lease that has run out meanwhile`() {
+        for pause in 0...20 {
+            var cluster = leased()
+            cluster.tickAll()
+            cluster.isolated = [1]
+            cluster[2].core.overrideElectionTimeout(ticks: 10)
+            for _ in 0..<pause {
+                cluster.tick(2)
+                cluster.tick(3)
+                cluster.settle()
+            }
+            let hasOther = cluster.leaders.contains(2) || cluster.leaders.contains(3)
+            // What it has missed, all at once, before anything else.
+            cluster.tick(1, pause)
+            cluster.read(1, 1)
+            #expect(!(hasOther && !cluster[1].reads.isEmpty), "after \(pause) ticks")
+        }
+    }
+
+    @Test func `a confirmation that comes twice answers once`() {
+        var node = Lone()
+        node.lead()
+        node.receive(accepted(1), term: 1)
+        let asked = node.step(.read(ReadID(7))).messages.compactMap(\.heartbeat?.readSequence)
+        #expect(asked == [1, 1])
+        #expect(node.receive(.heartbeatReply(HeartbeatReply(readSequence: 1)), from: 2, term: 1).readyReads == [7])
+        #expect(node.receive(.heartbeatReply(HeartbeatReply(readSequence: 1)), from: 2, term: 1).readyReads.isEmpty)
+        #expect(node.receive(.heartbeatReply(HeartbeatReply(readSequence: 1)), from: 3, term: 1).readyReads.isEmpty)
+    }
+
+    @Test func `the margin is for clocks that run faster than the leader's`() {
+        // The others' clocks gain a fifth; without a margin for that the lease would outlast their promise.
+        for margin in [0, 3] {
+            var isStale = false
+            for lag in 0...10 {
+                var cluster = TestCluster(3) {
+                    $0.checkQuorum = true
+                    $0.readMode = .lease
+                    $0.electionTicks = 20
+                    $0.leaseMarginTicks = margin
+                }
+                cluster.campaign(1)
+                cluster.tickAll()
+                cluster.isolated = [1]
+                cluster[2].core.overrideElectionTimeout(ticks: 20)
+                cluster.tick(1, 12 + lag)
+                for _ in 0..<(12 + lag) * 6 / 5 {
+                    cluster.tick(2)
+                    cluster.tick(3)
+                    cluster.settle()
+                }
+                cluster.read(1, 1)
+                let hasOther = cluster.leaders.contains(2) || cluster.leaders.contains(3)
+                if hasOther, !cluster[1].reads.isEmpty { isStale = true }
+            }
+            #expect(isStale == (margin == 0))
+        }
+    }
+
     @Test func `after asking someone to take over a leader trusts its lease no more`() {
         var cluster = leased()
         cluster.tickAll()

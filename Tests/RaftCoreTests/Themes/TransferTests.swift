@@ -17,6 +17,7 @@ import Testing
         cluster.transfer(1, to: 2)
         #expect(cluster.leaders == [2])
         #expect(cluster.term(2) == 2)
+        #expect(cluster[1].transfers.map(\.outcome) == [.handedOver])
         cluster.transfer(2, to: 1)
         #expect(cluster.leaders == [1])
     }
@@ -60,12 +61,14 @@ import Testing
         cluster.transfer(1, to: 1)
         #expect(cluster.leaders == [1])
         #expect(cluster.status(1).leadTransferee == nil)
+        #expect(cluster[1].refusedTransfers == [.alreadyLeader])
     }
 
     @Test func `to a stranger: nothing`() {
         var cluster = settled()
         cluster.transfer(1, to: 9)
         #expect(cluster.status(1).leadTransferee == nil)
+        #expect(cluster[1].refusedTransfers == [.notVoter])
     }
 
     @Test func `to a learner: nothing`() {
@@ -73,6 +76,7 @@ import Testing
         cluster.transfer(1, to: 3)
         #expect(cluster.leaders == [1])
         #expect(cluster.status(1).leadTransferee == nil)
+        #expect(cluster[1].refusedTransfers == [.notVoter])
     }
 
     @Test func `asked of a follower, it is passed on`() {
@@ -88,6 +92,7 @@ import Testing
         var cluster = TestCluster(3)
         cluster.transfer(2, to: 3)
         #expect(cluster.sent.isEmpty)
+        #expect(cluster[2].refusedTransfers == [.noLeader])
     }
 
     @Test func `a dead target costs an election timeout, then the leader goes on`() {
@@ -101,6 +106,7 @@ import Testing
         #expect(cluster.status(1).leadTransferee == NodeID(3))
         cluster.tick(1)
         #expect(cluster.status(1).leadTransferee == nil)
+        #expect(cluster[1].transfers.map(\.outcome) == [.timedOut])
         cluster.propose(1, [1])
         #expect(cluster[1].refusals.count == 1)
         #expect(cluster.commit(1) == 2)
@@ -114,6 +120,7 @@ import Testing
         cluster.transfer(1, to: 3)
         cluster.tick(1, 4)
         #expect(cluster.status(1).leadTransferee == nil)
+        #expect(cluster[1].refusedTransfers == [.alreadyUnderWay])
     }
 
     @Test func `a second request to another target takes the first one's place`() {
@@ -122,6 +129,7 @@ import Testing
         cluster.transfer(1, to: 3)
         cluster.transfer(1, to: 2)
         #expect(cluster.leaders == [2])
+        #expect(cluster[1].transfers.map(\.outcome) == [.superseded, .handedOver])
     }
 
     @Test func `a second request to the leader itself ends the first`() {
@@ -142,6 +150,7 @@ import Testing
             #expect(cluster.status(1).leadTransferee == NodeID(3))
             cluster.apply(1)
             #expect(cluster.status(1).leadTransferee == nil)
+            #expect(cluster[1].transfers.map(\.outcome) == [.targetRemoved])
         }
     }
 
@@ -152,6 +161,63 @@ import Testing
         cluster.campaign(2)
         #expect(cluster.leaders == [2])
         #expect(cluster.status(1).leadTransferee == nil)
+        // 3 was told, whatever came of it. A target that was not yet told cannot have been handed anything.
+        #expect(cluster[1].transfers.map(\.outcome) == [.handedOver])
+        var other = settled()
+        other.isolated = [3]
+        other.propose(1, [1])
+        other.transfer(1, to: 3)
+        other.campaign(2)
+        #expect(other[1].transfers.map(\.outcome) == [.leadershipLost])
+    }
+
+    @Test func `without a name, to the voter that has everything committed and the longest log`() {
+        var cluster = settled(4, learners: [4])
+        cluster.isolated = [2]
+        cluster.propose(1, [1])
+        cluster.transfer(1)
+        #expect(cluster.leaders == [3])
+        #expect(cluster[1].transfers.map(\.to) == [3])
+    }
+
+    @Test func `without a name, the preferred of those that are caught up`() {
+        let table = [(2, 1), (3, 7), (4, 9)].map { RaftCore.MemberPriority(id: NodeID($0), priority: $1) }
+        var cluster = settled(4) {
+            $0.priorities = table
+            $0.returnsLeadership = false
+        }
+        cluster.isolated = [4]
+        cluster.propose(1, [1])
+        cluster.transfer(1)
+        #expect(cluster.leaders == [3])
+    }
+
+    @Test func `without a name, nobody gets it who was not heard of for an election timeout`() {
+        var cluster = settled()
+        cluster.isolated = [2, 3]
+        cluster.tick(1, 11)
+        cluster.transfer(1)
+        #expect(cluster[1].refusedTransfers == [.nobodySuitable])
+        #expect(cluster.status(1).leadTransferee == nil)
+        cluster.propose(1, [1])
+        #expect(cluster[1].refusals.isEmpty)
+    }
+
+    @Test func `without a name, asked of a follower: the leader chooses`() {
+        var cluster = settled()
+        cluster.transfer(3)
+        #expect(cluster.leaders == [2])
+    }
+
+    @Test func `proposals meanwhile are refused on the leader, and none is half taken`() {
+        var cluster = settled()
+        cluster.isolated = [3]
+        cluster.transfer(1, to: 3)
+        let last = cluster.core(1).lastIndex
+        cluster.step(1, .propose([Proposal(payload: [1]), Proposal(payload: [2])]))
+        #expect(cluster[1].refusals.map(\.count) == [2])
+        #expect(cluster[1].refusals.map(\.reason) == [.transferring])
+        #expect(cluster.core(1).lastIndex == last)
     }
 
     @Test func `a removed member that is asked to take over does not`() {

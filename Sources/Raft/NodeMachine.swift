@@ -5,7 +5,7 @@ package import RaftCore
 /// ``View``.
 ///
 /// It keeps its own applied index, in the same atomic batch as the data (decision 3): opening it is recovery.
-package protocol StateMachine: AnyObject, SendableMetatype {
+package protocol NodeMachine: AnyObject, SendableMetatype {
     /// What a command's proposer is answered.
     associatedtype Result: Sendable
     /// A consistent state that any thread can read.

@@ -1,0 +1,396 @@
+import Logging
+import PeerTransport
+import PeerTransportNIO
+import Platform
+import PlatformPOSIX
+import RaftCore
+public import ServiceLifecycle
+import Synchronization
+import WriteAheadLog
+
+extension RaftMember: Service {
+    /// Runs the member until the task is cancelled, the service is asked to shut down in order (then a leader hands
+    /// over first), or the member ends by itself. It is stopped when this returns.
+    ///
+    /// - Throws: what kept it from starting; ``RaftError/failed(_:)`` and ``RaftError/removed`` where it ended by
+    ///   itself.
+    public func run() async throws {
+        try await start()
+        let end = await cancelWhenGracefulShutdown { await self.ended.wait() }
+        await stop(handingOver: end == nil && options.handsOverOnShutdown && !Task.isCancelled)
+        switch end {
+        case nil, .stopped: return
+        case .removed: throw RaftError.removed
+        case .failed(let failure): throw RaftError.failed(failure)
+        }
+    }
+}
+
+extension RaftMember {
+    /// Opens the log, restores the state, and begins to take part. Returns when the member can be asked, which may be
+    /// before there is a leader.
+    public func start() async throws(RaftError) {
+        let isFirst = phase.withLock { phase in
+            guard case .idle = phase else { return false }
+            phase = .starting
+            return true
+        }
+        guard isFirst else { throw .alreadyStarted }
+        // Files are read and threads waited for on a thread that may block.
+        let result = await onOwnThread { () -> Result<Running, RaftError> in
+            do throws(RaftError) { return .success(try self.open()) } catch { return .failure(error) }
+        }
+        switch result {
+        case .success(let running):
+            phase.withLock { $0 = .running(running) }
+            logger.info(
+                "started",
+                metadata: [
+                    "applied-index": "\(running.node.recovery.applied.rawValue)",
+                    "last-index": "\(running.node.recovery.lastIndex.rawValue)",
+                ])
+        case .failure(let error):
+            phase.withLock { $0 = .stopped }
+            finish(.stopped)
+            throw error
+        }
+    }
+
+    /// Ends the member. Requests under way end with ``RaftError/stopped``. May be called at any time, and again.
+    ///
+    /// - Parameter handingOver: whether a leader passes leadership on first, for as long as an election timeout at
+    ///   most.
+    public func stop(handingOver: Bool = false) async {
+        if handingOver, ended.value == nil, running?.node.published.status.role == .leader, members.count > 1 {
+            do {
+                try await transferLeadership(to: nil, timeout: options.electionTimeout)
+            } catch {
+                logger.info("leadership was not handed over", metadata: ["reason": "\(error)"])
+            }
+        }
+        // A start that is under way ends first.
+        await wait { if case .starting = $0 { true } else { false } }
+        let running = phase.withLock { phase -> Running? in
+            switch phase {
+            case .running(let running):
+                phase = .stopping
+                return running
+            case .idle:
+                phase = .stopped
+                return nil
+            case .starting, .stopping, .stopped: return nil
+            }
+        }
+        guard let running else { return await wait { if case .stopping = $0 { true } else { false } } }
+        running.background.cancel()
+        await onOwnThread {
+            running.node.stop()
+            running.lock.release()
+        }
+        directory.detach()
+        finish(.stopped)
+        phase.withLock { $0 = .stopped }
+        logger.info("stopped")
+    }
+
+    /// While somebody else starts or stops the member. In a task of its own: a cancelled one could not wait.
+    private func wait(while isUnderWay: @escaping @Sendable (Phase) -> Bool) async {
+        guard phase.withLock({ isUnderWay($0) }) else { return }
+        await Task.detached { [self] in
+            while phase.withLock({ isUnderWay($0) }) { try? await Task.sleep(for: .milliseconds(2)) }
+        }.value
+    }
+
+    /// Says to all who wait that there is nothing more to come.
+    private func finish(_ end: End) {
+        ended.set(end)
+        let error = (ended.value ?? end).error
+        proposals.end(error)
+        reads.end(error)
+        hub.finish()
+    }
+
+    private func onOwnThread<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+        await withCheckedContinuation { continuation in
+            SystemThread.start(name: "raft-life") { continuation.resume(returning: body()) }
+        }
+    }
+
+    // MARK: Opening
+
+    private func open() throws(RaftError) -> Running {
+        try checkArguments()
+        let (fileSystem, root, isInMemory) = storage
+        let lock = try lockDirectory(root, fileSystem)
+        do {
+            return try open(fileSystem, root, isInMemory: isInMemory, lock: lock)
+        } catch {
+            lock.release()
+            throw error
+        }
+    }
+
+    private var storage: (fileSystem: any FileSystem, root: String, isInMemory: Bool) {
+        switch log.place {
+        case .directory(let path): (POSIXFileSystem(), path, false)
+        case .memory(let files): (files, "/raft", true)
+        }
+    }
+
+    private func checkArguments() throws(RaftError) {
+        if let reason = options.inconsistency { throw .invalidOptions(reason) }
+        if id.rawValue == 0 { throw .invalidOptions("0 is no member's id") }
+        let peers = cluster.peers
+        if peers.contains(where: { $0.id.rawValue == 0 }) { throw .invalidOptions("0 is no member's id") }
+        if Set(peers.map(\.id)).count != peers.count { throw .invalidOptions("an id is in the cluster's list twice") }
+        for peer in peers where peer.address.utf8.count > RosterCodec.addressBytesMax {
+            throw .invalidOptions("the address of member \(peer.id) is too long")
+        }
+        if case .new(let peers) = cluster {
+            guard peers.contains(where: { $0.id == id }) else {
+                throw .invalidOptions("member \(id) is not in the list of the new cluster")
+            }
+            guard peers.contains(where: { $0.role == .voter }) else {
+                throw .invalidOptions("a new cluster without a voter")
+            }
+        }
+    }
+
+    private func lockDirectory(_ root: String, _ fileSystem: any FileSystem) throws(RaftError) -> any FileLock {
+        do throws(FileError) {
+            try fileSystem.createDirectory(root)
+            if let lock = try fileSystem.lock("\(root)/lock") { return lock }
+        } catch {
+            throw .cannotOpen(root, reason: "\(error)")
+        }
+        throw .directoryInUse(root)
+    }
+
+    private func open(
+        _ fileSystem: any FileSystem, _ root: String, isInMemory: Bool, lock: any FileLock
+    ) throws(RaftError) -> Running {
+        let store = SnapshotStore(directory: "\(root)/snapshots", fileSystem: fileSystem)
+        let adapter: Adapter
+        do {
+            adapter = try openMachine(store, logDirectory: "\(root)/log")
+        } catch {
+            throw describe(error, root)
+        }
+        directory.start(adapter.configuration, adapter.roster, hints: cluster.peers)
+        if !adapter.configuration.members.isEmpty, !adapter.configuration.contains(id) { throw .removed }
+
+        var entropy = SystemRandomNumberGenerator()
+        let clock = SystemClock()
+        let nodeOptions = options.nodeOptions(
+            id: id, randomSeed: entropy.next(),
+            firstSequence: clock.wallMilliseconds() << 20 | entropy.next() & 0xfffff)
+        let attached = try makeTransport(seed: entropy.next())
+        var environment = RaftNode<Adapter>.Environment(
+            world: ThreadWorld(), fileSystem: fileSystem, logDirectory: "\(root)/log",
+            identity: withUnsafeBytes(of: (options.clusterID.littleEndian, id.rawValue.littleEndian)) { Array($0) },
+            makeTransport: { receiver in
+                try attached.start(receiver)
+                return attached.attached.transport
+            },
+            snapshotReceiver: SnapshotFileReceiver(store: store),
+            trace: { [logger] event in MemberLog.log(event, to: logger) },
+            failed: { [weak self] failure in self?.nodeFailed(RaftFailure(failure)) })
+        environment.segmentBytes = options.segmentBytes ?? (isInMemory ? 1 << 20 : 16 << 20)
+        if !isInMemory { environment.runInBackground = { work in SystemThread.start(name: "wal-fill", work) } }
+        environment.leaderChanged = { [weak self] _, status, _ in self?.leaderChanged(status) }
+        let node: RaftNode<Adapter>
+        do {
+            // Nobody else has it.
+            nonisolated(unsafe) let handedOver = adapter
+            node = try RaftNode(options: nodeOptions, machine: handedOver, environment: environment)
+        } catch {
+            attached.attached.transport.stop()
+            throw describe(error, root)
+        }
+        if node.recovery.tornTailBytes > 0 {
+            logger.warning(
+                "cut a write that was never acknowledged from the log's end",
+                metadata: ["bytes": "\(node.recovery.tornTailBytes)"])
+        }
+        directory.attach(attached.attached.transport)
+        return Running(node: node, attached: attached.attached, lock: lock, background: startBackground(node))
+    }
+
+    /// The newest snapshot; for a new cluster, the state as it was given, written down as the first one.
+    private func openMachine(_ store: SnapshotStore, logDirectory: String) throws -> Adapter {
+        var found = try store.open()
+        if found == nil {
+            let files = store.fileSystem
+            let holdsLog = try files.exists(logDirectory) && !files.list(logDirectory).isEmpty
+            switch cluster {
+            case .new(let peers):
+                guard !holdsLog else { throw SnapshotDamage(reason: "there is a log, and its snapshot is missing") }
+                found = try bootstrap(store, peers)
+            case .join: break
+            }
+        }
+        return try LibraryMachine(
+            box: box, store: store, found: found,
+            policy: .init(entries: options.snapshotEntries, bytes: options.snapshotBytes),
+            membershipChanged: { [weak self] configuration, roster in self?.membershipChanged(configuration, roster) },
+            snapshotDone: { [weak self] happening, index in self?.snapshotDone(happening == .taken, index) })
+    }
+
+    /// The log starts after a first place that no member holds an entry for, so that whoever joins later gets this
+    /// state as a snapshot (`RaftCore.Restored.bootstrap`).
+    private func bootstrap(_ store: SnapshotStore, _ peers: [RaftPeer]) throws -> StoredSnapshot {
+        let roster = peers.sorted { $0.id < $1.id }
+        let head = SnapshotHead(
+            place: AppliedPlace(index: LogIndex(1), term: Term(1)),
+            configuration: Configuration(
+                voters: roster.filter { $0.role == .voter }.map(\.id),
+                learners: roster.filter { $0.role == .learner }.map(\.id)),
+            roster: roster)
+        let snapshot = StoredSnapshot(head: head, isOrigin: true)
+        try store.write(snapshot, try box.read { try $0.snapshot() })
+        return snapshot
+    }
+
+    private func makeTransport(
+        seed: UInt64
+    ) throws(RaftError) -> (attached: AttachedTransport, start: @Sendable (any PeerReceiver) throws -> Void) {
+        let id = id
+        let cluster = options.clusterID
+        let directory = directory
+        switch transport.kind {
+        case .tcp(let tcp):
+            let nio = try tcp.make(
+                node: id, cluster: cluster, seed: seed, ownAddress: directory.address(of: id),
+                isKnown: { directory.isKnown($0) }, logger: logger)
+            nio.setPeers(directory.addresses)
+            let attached = AttachedTransport(
+                transport: nio,
+                isConnected: { peer in nio.statistics.peers.first { $0.node == peer }?.isConnected },
+                port: { nio.boundPorts.first })
+            return (attached, { try nio.start(receiver: $0) })
+        case .inMemory(let network):
+            let attached = AttachedTransport(
+                transport: InMemoryTransport(id, network: network),
+                isConnected: { network.isConnected(id, $0) }, port: { nil })
+            return (attached, { try network.attach(id, $0) })
+        case .custom(let base):
+            let attached = AttachedTransport(
+                transport: CustomTransport(base, cluster: cluster, roles: { directory.role(of: $0) }),
+                isConnected: { base.isConnected(to: $0) }, port: { nil })
+            return (
+                attached,
+                { try base.start(as: id, inbox: TransportInbox(receiver: $0, id: id, cluster: cluster)) }
+            )
+        }
+    }
+
+    private func describe(_ error: any Error, _ root: String) -> RaftError {
+        switch error {
+        case let error as RaftError: error
+        case WALError.foreign: .foreignDirectory(root)
+        case WALError.io(let error): .cannotOpen(root, reason: "\(error)")
+        case let error as WALError: .damagedDirectory(root, reason: "\(error)")
+        case let error as FileError: .cannotOpen(root, reason: "\(error)")
+        case let error as SnapshotDamage: .damagedDirectory(root, reason: "\(error)")
+        case let error as PeerTransportError: .cannotListen("\(error)")
+        case let failure as NodeFailure where failure.part == .stateMachine: .failed(RaftFailure(failure))
+        case let failure as NodeFailure: .damagedDirectory(root, reason: "\(failure)")
+        default: .cannotOpen(root, reason: "\(error)")
+        }
+    }
+
+    // MARK: What the stages tell; on their threads
+
+    private func leaderChanged(_ status: NodeStatus) {
+        if let leader = status.leader {
+            logger.info("leader is \(leader)", metadata: ["term": "\(status.term.rawValue)"])
+        } else {
+            logger.info("lost the leader", metadata: ["term": "\(status.term.rawValue)"])
+        }
+        hub.send(.leaderChanged(leader: status.leader, term: status.term, isSelf: status.leader == id))
+    }
+
+    private func membershipChanged(_ configuration: Configuration, _ roster: [RaftPeer]) {
+        let until = monotonicNanoseconds() + options.electionTimeout.nanoseconds * 5
+        let isRemoved = directory.update(configuration, roster, keepLeaversUntil: until)
+        hub.send(.membershipChanged(roster, isJoint: configuration.isJoint))
+        guard isRemoved else { return }
+        logger.notice("this member was removed from the cluster")
+        // A leader's last messages are on their way: that it was removed, among them.
+        Task { [weak self, heartbeat = options.heartbeatInterval] in
+            try? await Task.sleep(for: heartbeat * 2)
+            self?.memberRemoved()
+        }
+    }
+
+    private func memberRemoved() {
+        guard ended.value == nil else { return }
+        ended.set(.removed)
+        hub.send(.removed)
+        hub.finish()
+        proposals.end(.removed)
+        reads.end(.removed)
+    }
+
+    private func snapshotDone(_ isTaken: Bool, _ index: LogIndex) {
+        logger.info("\(isTaken ? "took" : "installed") a snapshot", metadata: ["index": "\(index.rawValue)"])
+        if isTaken { metrics.snapshotTaken() } else { metrics.snapshotInstalled() }
+        hub.send(isTaken ? .snapshotTaken(index) : .snapshotInstalled(index))
+    }
+
+    private func nodeFailed(_ failure: RaftFailure) {
+        logger.critical("the member has stopped by itself", metadata: ["reason": "\(failure)"])
+        proposals.note(.failed(failure))
+        reads.note(.failed(failure))
+        ended.set(.failed(failure))
+        hub.send(.failed(failure))
+        hub.finish()
+        proposals.end(.failed(failure))
+        reads.end(.failed(failure))
+    }
+
+    /// Figures for the metrics, and members that have left.
+    private func startBackground(_ node: RaftNode<Adapter>) -> Task<Void, Never> {
+        let (metrics, directory) = (metrics, directory)
+        return Task {
+            while !Task.isCancelled {
+                metrics.record(
+                    node.published.status,
+                    pending: node.published.pendingProposals.load(ordering: .relaxed),
+                    lastSyncNanoseconds: node.published.lastSyncNanoseconds.load(ordering: .relaxed))
+                directory.forgetLeavers(now: monotonicNanoseconds())
+                do { try await Task.sleep(for: .seconds(1)) } catch { return }
+            }
+        }
+    }
+}
+
+enum MemberLog {
+    static func log(_ event: TraceEvent, to logger: Logger) {
+        switch event {
+        case .becameFollower(let term, _): logger.info("became follower", metadata: ["term": "\(term.rawValue)"])
+        case .becamePreCandidate(let term):
+            logger.info("asks whether it could win an election", metadata: ["term": "\(term.rawValue)"])
+        case .becameCandidate(let term):
+            logger.info("is starting a new election", metadata: ["term": "\(term.rawValue)"])
+        case .becameLeader(let term): logger.info("became leader", metadata: ["term": "\(term.rawValue)"])
+        case .steppedDownWithoutQuorum(let term):
+            logger.warning(
+                "stepped down as leader: the quorum did not answer for an election timeout",
+                metadata: ["term": "\(term.rawValue)"])
+        case .configurationChanged(let configuration):
+            logger.info(
+                "the membership changed",
+                metadata: [
+                    "voters": "\(configuration.voters.map(\.description).joined(separator: ","))",
+                    "learners": "\(configuration.learners.map(\.description).joined(separator: ","))",
+                ])
+        case .configurationRefused(let reason):
+            logger.warning("a change of the membership was refused", metadata: ["reason": "\(reason)"])
+        case .messageIgnored(let from, let term, let reason):
+            logger.debug(
+                "a message was ignored",
+                metadata: ["from": "\(from)", "term": "\(term.rawValue)", "reason": "\(reason)"])
+        }
+    }
+}
