@@ -37,6 +37,14 @@ extension RaftCore {
         electionTimeout = options.electionTicks * (1 + preferredRanks) + chance
     }
 
+    /// A candidate that is not elected asks again sooner than a follower would: the leader is known to be lost, only the
+    /// vote was split or a message, and a whole timeout more is felt by every client. Still by chance, so that the next
+    /// vote is not split too, and long enough for votes to come back from a disk.
+    private mutating func drawRetryTimeout() {
+        let shortest = (options.electionTicks + 1) / 2
+        electionTimeout = shortest + Int(random.next() % UInt64(options.electionTicks - shortest + 1))
+    }
+
     /// How many election timeouts later than the most preferred voters this one campaigns.
     private var preferredRanks: Int {
         guard !options.priorities.isEmpty else { return 0 }
@@ -125,6 +133,8 @@ extension RaftCore {
             campaignTerm = term
             effects.emit(.trace(.becameCandidate(term)))
         }
+        // Where some are preferred, who campaigned in vain leaves the field to the others.
+        if options.priorities.isEmpty { drawRetryTimeout() }
         let request = VoteRequest(
             lastIndex: trail.lastIndex, lastTerm: trail.lastTerm, isTransfer: kind == .transfer)
         for voter in configuration.allVoters {
