@@ -27,19 +27,21 @@ struct VersionReader {
     // MARK: One key
 
     /// The version of `key` that is visible at `revision`; nil if there is none or it is a deletion. One seek for the
-    /// newest, mostly two for an older one.
+    /// newest, mostly two for an older one; they end in the newest layer that has such a row, since versions of a key
+    /// only become newer.
     func find(_ key: UnsafeRawBufferPointer, at revision: Int64) throws(StateError) -> Row? {
         let found: Result<Int, StateError> = unsafe VersionKey.withPrefix(key) { buffer, prefixCount in
             let prefix = unsafe UnsafeRawBufferPointer(rebasing: buffer[..<prefixCount])
-            guard unsafe cursor.seek(prefix), unsafe hasPrefix(cursor.key, prefix) else { return .success(0) }
+            guard unsafe cursor.seekNewest(prefix, prefixCount: prefixCount), unsafe hasPrefix(cursor.key, prefix)
+            else { return .success(0) }
             do throws(StateError) {
                 if try unsafe checkedRevision(cursor.key, prefixCount) <= revision { return .success(prefixCount) }
             } catch {
                 return .failure(error)
             }
             unsafe VersionKey.storeChange(revision, .max, at: buffer.baseAddress! + prefixCount)
-            guard unsafe cursor.seek(UnsafeRawBufferPointer(buffer)) else { return .success(0) }
-            return unsafe .success(hasPrefix(cursor.key, prefix) ? prefixCount : 0)
+            let isFound = unsafe cursor.seekNewest(UnsafeRawBufferPointer(buffer), prefixCount: prefixCount)
+            return unsafe .success(isFound && hasPrefix(cursor.key, prefix) ? prefixCount : 0)
         }
         let prefixCount = try found.get()
         guard prefixCount > 0 else { return nil }

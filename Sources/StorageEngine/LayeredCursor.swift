@@ -10,7 +10,10 @@
 
     private var active: TreeCursor?
     private var frozen: TreeCursor?
-    private let engine: (any EngineCursor)?
+    private var engine: (any EngineCursor)?
+    /// Where the engine's cursor comes from once it is needed: many a row that is asked for was written a moment ago.
+    private let snapshot: (any EngineSnapshot)?
+    private let table: Table
     private let isEngineAlone: Bool
 
     /// The places of the layers; nil where a layer has nothing more in this direction.
@@ -31,13 +34,30 @@
         self.active = active
         self.frozen = frozen
         self.engine = engine
+        snapshot = nil
+        table = .meta
         isEngineAlone = active == nil && frozen == nil && engine != nil
+    }
+
+    /// The engine's own cursor is made when something is looked for there.
+    init(active: TreeCursor?, frozen: TreeCursor?, snapshot: (any EngineSnapshot)?, table: Table) {
+        self.active = active
+        self.frozen = frozen
+        isEngineAlone = active == nil && frozen == nil && snapshot != nil
+        engine = isEngineAlone ? snapshot?.makeCursor(table) : nil
+        self.snapshot = snapshot
+        self.table = table
+    }
+
+    private func openEngine() {
+        if engine == nil, let snapshot { engine = snapshot.makeCursor(table) }
     }
 
     // MARK: Moves
 
     package func seek(_ key: UnsafeRawBufferPointer) -> Bool {
         if isEngineAlone, let engine { return unsafe engine.seek(key) }
+        openEngine()
         isForward = true
         unsafe setActive(active?.seek(key))
         unsafe setFrozen(frozen?.seek(key))
@@ -47,6 +67,7 @@
 
     package func seekBefore(_ key: UnsafeRawBufferPointer) -> Bool {
         if isEngineAlone, let engine { return unsafe engine.seekBefore(key) }
+        openEngine()
         isForward = false
         unsafe setActive(active?.seekBefore(key))
         unsafe setFrozen(frozen?.seekBefore(key))
@@ -54,8 +75,51 @@
         return settle()
     }
 
+    /// Like ``seek(_:)``, for rows that begin with the same bytes as `key`, in tables that keep a rule: among the rows
+    /// with one such beginning, what was written later comes first, and nothing is written a second time. Then the first
+    /// row of the newest layer that has one is the first of all, and the layers below need not be asked.
+    ///
+    /// False if no row from `key` on has that beginning. Only ``key`` and ``value`` can be read afterwards; to move on,
+    /// seek.
+    package func seekNewest(_ key: UnsafeRawBufferPointer, prefixCount: Int) -> Bool {
+        let prefix = unsafe UnsafeRawBufferPointer(rebasing: key[..<prefixCount])
+        if !isEngineAlone {
+            unsafe activeKey = nil
+            unsafe frozenKey = nil
+            unsafe engineKey = nil
+            (activeIsCurrent, frozenIsCurrent, engineIsCurrent) = (false, false, false)
+            current = .none
+            if unsafe active?.seek(key) == true, let found = unsafe active?.key, unsafe begins(found, with: prefix) {
+                // It hides a row of a layer below: which one is left to the merge.
+                if active?.isTombstone == true { return unsafe seek(key) && begins(self.key, with: prefix) }
+                unsafe activeKey = unsafe found
+                current = .active
+                return true
+            }
+            if unsafe frozen?.seek(key) == true, let found = unsafe frozen?.key, unsafe begins(found, with: prefix) {
+                if frozen?.isTombstone == true { return unsafe seek(key) && begins(self.key, with: prefix) }
+                unsafe frozenKey = unsafe found
+                current = .frozen
+                return true
+            }
+            openEngine()
+        }
+        guard let engine, unsafe engine.seek(key), unsafe begins(engine.key, with: prefix) else { return false }
+        if !isEngineAlone {
+            unsafe engineKey = unsafe engine.key
+            current = .engine
+        }
+        return true
+    }
+
+    private func begins(_ row: UnsafeRawBufferPointer, with prefix: UnsafeRawBufferPointer) -> Bool {
+        guard row.count >= prefix.count else { return false }
+        return unsafe keysAreEqual(UnsafeRawBufferPointer(rebasing: row[..<prefix.count]), prefix)
+    }
+
     package func first() -> Bool {
         if isEngineAlone, let engine { return engine.first() }
+        openEngine()
         isForward = true
         setActive(active?.first())
         setFrozen(frozen?.first())
@@ -65,6 +129,7 @@
 
     package func last() -> Bool {
         if isEngineAlone, let engine { return engine.last() }
+        openEngine()
         isForward = false
         setActive(active?.last())
         setFrozen(frozen?.last())

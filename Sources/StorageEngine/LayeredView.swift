@@ -40,6 +40,6 @@ package struct LayeredView: Sendable {
         return LayeredCursor(
             active: layers.active.isEmpty(table) ? nil : layers.active.makeCursor(table),
             frozen: frozen.flatMap { $0.isEmpty(table) ? nil : $0.makeCursor(table) },
-            engine: layers.moment.isEmpty(table) ? nil : layers.moment.snapshot.makeCursor(table))
+            snapshot: layers.moment.isEmpty(table) ? nil : layers.moment.snapshot, table: table)
     }
 }
