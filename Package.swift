@@ -58,9 +58,11 @@ let package = Package(
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .target(name: "LMDBEngine", dependencies: ["StorageEngine", "CLMDB"], swiftSettings: strict),
         .target(name: "WriteAheadLog", dependencies: ["ByteCodec", "Platform"], swiftSettings: strict),
+        .target(name: "SocketSupport", dependencies: [nioCore, nioPosix], swiftSettings: settings),
         .target(name: "PeerTransport", dependencies: ["RaftCore", "ByteCodec"], swiftSettings: settings),
         .target(
-            name: "PeerTransportNIO", dependencies: ["PeerTransport", "RaftCore", "ByteCodec", "Platform", nioCore, nioPosix],
+            name: "PeerTransportNIO",
+            dependencies: ["PeerTransport", "RaftCore", "ByteCodec", "Platform", "SocketSupport", nioCore, nioPosix],
             swiftSettings: settings),
 
         // The replica and the world it can be played in.
@@ -84,17 +86,17 @@ let package = Package(
         // The front door.
         .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        .target(name: "HTTP2", dependencies: ["CNghttp2", "CZlib", nioCore, nioPosix], swiftSettings: settings),
+        .target(name: "HTTP2", dependencies: ["CNghttp2", "CZlib", "SocketSupport", nioCore, nioPosix], swiftSettings: settings),
         .target(name: "EtcdAPI", dependencies: ["ByteCodec", swiftProtobuf], swiftSettings: settings),
         .target(
             name: "MartletServer",
             dependencies: [
                 "Replica", "Raft", "RaftCore", "MVCC", "StorageEngine", "EtcdAPI", "HTTP2", "PeerTransport",
                 "PeerTransportNIO", "Platform", "PlatformPOSIX", "LMDBEngine", "ByteCodec", "WriteAheadLog",
-                nioCore, nioPosix, nioHTTP1, logging, yams, swiftProtobuf,
+                "SocketSupport", nioCore, nioPosix, nioHTTP1, logging, yams, swiftProtobuf,
             ], swiftSettings: settings),
         .target(
-            name: "MartletClient", dependencies: ["EtcdAPI", "HTTP2", nioCore, nioPosix, swiftProtobuf],
+            name: "MartletClient", dependencies: ["EtcdAPI", "HTTP2", "SocketSupport", nioCore, nioPosix, swiftProtobuf],
             swiftSettings: settings),
         .executableTarget(
             name: "martlet-simulate", dependencies: ["RaftSimulation"], swiftSettings: settings),
@@ -116,8 +118,11 @@ let package = Package(
             name: "RaftCoreTests", dependencies: ["RaftCore"], exclude: ["README.md", "Scenarios"],
             swiftSettings: settings),
         .testTarget(
-            name: "RaftTests", dependencies: ["Raft", "Platform", logging, metrics, metricsTestKit, lifecycle],
-            swiftSettings: settings),
+            name: "RaftTests",
+            dependencies: [
+                "Raft", "RaftCore", "WriteAheadLog", "PeerTransport", "Platform", "PlatformPOSIX", logging, metrics,
+                metricsTestKit, lifecycle,
+            ], swiftSettings: settings),
         .testTarget(name: "StorageEngineTests", dependencies: ["StorageEngine"], swiftSettings: settings),
         .testTarget(
             name: "EngineConformanceTests", dependencies: ["StorageEngine", "LMDBEngine", "CLMDB"],

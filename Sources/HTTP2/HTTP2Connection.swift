@@ -1,4 +1,5 @@
 package import NIOCore
+import SocketSupport
 
 /// What a connection asks of whoever uses it. All on its event loop.
 package protocol HTTP2ConnectionDelegate: AnyObject {

@@ -60,11 +60,21 @@ struct DataDirectory: Sendable {
 
     /// Who the members' directories are. There is one as soon as there is a machine.
     func openRegister() throws -> DirectoryRegister {
-        if let register = try DirectoryRegister.open(in: "\(root)/member", fileSystem) { return register }
+        if let register = try register() { return register }
         throw ConfigurationError(
             "the data directory \(root) has lost its file member/\(DirectoryRegister.fileName), which says which data "
                 + "directories the members run on: a part of it was removed. Restore it from a copy, or remove the "
                 + "member from the cluster and add it again with an empty directory")
+    }
+
+    private func register() throws -> DirectoryRegister? {
+        do {
+            return try DirectoryRegister.open(in: "\(root)/member", fileSystem)
+        } catch let damage as DirectoryRegisterDamage {
+            throw ConfigurationError(
+                "\(damage): restore it from a copy, or remove the member from the cluster and add it again with an "
+                    + "empty directory")
+        }
     }
 
     /// Opens the state, making the first state of a new cluster where the directory is empty. Half of a member's data
@@ -96,7 +106,7 @@ struct DataDirectory: Sendable {
                     + "--initial-cluster-state new")
         }
         // First, so that there is never a log or a state without it.
-        if try DirectoryRegister.open(in: "\(root)/member", fileSystem) == nil {
+        if try register() == nil {
             _ = try DirectoryRegister.make(in: "\(root)/member", fileSystem)
         }
         try fileSystem.createDirectory(logDirectory)

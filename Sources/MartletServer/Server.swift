@@ -13,6 +13,7 @@ import PlatformPOSIX
 import Raft
 import RaftCore
 import Replica
+import SocketSupport
 import StorageEngine
 import Synchronization
 import WriteAheadLog
@@ -103,12 +104,7 @@ package final class Server: Sendable {
 
         var transportOptions = NIOPeerTransportOptions(
             node: memberID, cluster: view.clusterID, listenAddresses: [], seed: entropy.next(),
-            log: { level, message, fields in
-                logger.log(
-                    level: Logger.Level(level), "\(message)",
-                    metadata: Dictionary(
-                        fields.map { ($0.0, "\($0.1)") }, uniquingKeysWith: { first, _ in first }))
-            })
+            log: MemberLog.transport(logger))
         transportOptions.directory = register.own
         transportOptions.recognise = { register.recognise($0, $1) }
         transportOptions.disowned = { peer in
@@ -123,19 +119,24 @@ package final class Server: Sendable {
         }
         transportOptions.listeningSockets = peerSockets.map { $0.take() }
         let transport = NIOPeerTransport(transportOptions, eventLoops: .own(threads: 1))
-        let snapshotReports = SnapshotReports(logger: logger)
-        machine.installed = { snapshot in snapshotReports.installed(snapshot) }
+        machine.installed = { snapshot in
+            logger.info(
+                "installed a snapshot: it is this member's state now",
+                metadata: [
+                    "snapshot-index": "\(snapshot.index.rawValue)", "snapshot-term": "\(snapshot.term.rawValue)",
+                ])
+        }
         transport.setPeers(Self.peers(of: view, besides: memberID))
 
         var environment = RaftNode<KeyValueMachine>.Environment(
             world: ThreadWorld(), fileSystem: directory.fileSystem, logDirectory: directory.logDirectory,
             identity: DataDirectory.identity(clusterID: view.clusterID, memberID: memberID),
             makeTransport: { receiver in
-                try transport.start(receiver: snapshotReports.reporting(receiver))
-                return snapshotReports.reporting(transport)
+                try transport.start(receiver: receiver)
+                return transport
             },
             snapshotReceiver: StateSnapshotReceiver(engines: directory.engines),
-            trace: { event in Self.log(event, to: logger) },
+            trace: { event in MemberLog.log(event, to: logger) { hex($0.rawValue) } },
             failed: { failure in signals.fail(failure) })
         environment.leaderChanged = { before, status, view in
             Self.log(leaderBefore: before, status, view, configuration, to: logger)
@@ -146,6 +147,8 @@ package final class Server: Sendable {
             node = try RaftNode(options: options, machine: handedOver, environment: environment)
         } catch let error as WALError {
             throw ConfigurationError(Self.describe(error, in: directory, configuration))
+        } catch let refusal as ThreadRefusal {
+            throw ConfigurationError("the member cannot start: \(refusal)")
         } catch let failure as NodeFailure {
             throw ConfigurationError("the data directory \(configuration.dataDirectory) cannot be used: \(failure)")
         }
@@ -300,31 +303,6 @@ package final class Server: Sendable {
         }
     }
 
-    private static func log(_ event: TraceEvent, to logger: Logger) {
-        switch event {
-        case .becameFollower(let term, _):
-            // Of whom is told when it is known, which may be later.
-            logger.info("became follower", metadata: ["term": "\(term.rawValue)"])
-        case .becamePreCandidate(let term):
-            logger.info("asks whether it could win an election", metadata: ["term": "\(term.rawValue)"])
-        case .becameCandidate(let term): logger.info("became candidate", metadata: ["term": "\(term.rawValue)"])
-        case .becameLeader(let term): logger.info("became leader", metadata: ["term": "\(term.rawValue)"])
-        case .steppedDownWithoutQuorum(let term):
-            logger.warning(
-                "stepped down as leader: the quorum did not answer for an election timeout",
-                metadata: ["term": "\(term.rawValue)"])
-        case .configurationChanged(let configuration):
-            let voters = configuration.voters.map { hex($0.rawValue) }.joined(separator: ",")
-            logger.info("configuration changed", metadata: ["voters": "\(voters)"])
-        case .configurationRefused(let reason):
-            logger.warning("a configuration change was refused", metadata: ["reason": "\(reason)"])
-        case .messageIgnored(let from, let term, let reason):
-            logger.debug(
-                "a message was ignored",
-                metadata: ["from": "\(hex(from.rawValue))", "term": "\(term.rawValue)", "reason": "\(reason)"])
-        }
-    }
-
     /// Tells the cluster our name and addresses, and people that requests are welcome.
     private func announce() {
         let own = configuration.ownMember
@@ -384,18 +362,6 @@ extension TimeAmount {
     init(_ duration: Duration) {
         let (seconds, attoseconds) = duration.components
         self = .nanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
-    }
-}
-
-extension Logger.Level {
-    init(_ level: PeerTransportLogLevel) {
-        self =
-            switch level {
-            case .debug: .debug
-            case .info: .info
-            case .warning: .warning
-            case .error: .error
-            }
     }
 }
 

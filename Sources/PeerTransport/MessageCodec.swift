@@ -20,6 +20,7 @@ package enum MessageCodec {
         case readIndexReply = 13
         case timeoutNow = 14
         case transferLeadership = 15
+        case forwardAnswer = 16
     }
 
     /// What a frame may still hold. One allowance spans all the messages of a frame.
@@ -44,11 +45,12 @@ package enum MessageCodec {
         static let sameTerm: UInt8 = 0x40
     }
 
-    /// How many entries or proposals the message carries.
+    /// How many entries or proposals, or names of such, the message carries.
     package static func entryCount(of message: Message) -> Int {
         switch message.body {
         case .appendEntries(let append): append.entries.count
         case .propose(let proposals): proposals.count
+        case .forwardAnswer(.proposalsRefused(let numbers, _)): numbers.count
         default: 0
         }
     }
@@ -84,6 +86,7 @@ extension MessageCodec {
         case .readIndexReply(_, let index): return 8 + size(index)
         case .timeoutNow: return 0
         case .transferLeadership: return 8
+        case .forwardAnswer(let answer): return ForwardAnswerCodec.encode(answer).count
         }
     }
 
@@ -167,6 +170,7 @@ extension MessageCodec {
             writer.writeVarint(index.rawValue)
         case .timeoutNow: break
         case .transferLeadership(let target): writer.write(target.rawValue)
+        case .forwardAnswer(let answer): writer.write(ForwardAnswerCodec.encode(answer))
         }
     }
 
@@ -186,6 +190,7 @@ extension MessageCodec {
         case .readIndexReply: .readIndexReply
         case .timeoutNow: .timeoutNow
         case .transferLeadership: .transferLeadership
+        case .forwardAnswer: .forwardAnswer
         }
     }
 
@@ -277,6 +282,7 @@ extension MessageCodec {
             return .readIndexReply(read, try decodeIndex(&reader))
         case .timeoutNow: return .timeoutNow
         case .transferLeadership: return .transferLeadership(to: NodeID(try reader.readUInt64()))
+        case .forwardAnswer: return .forwardAnswer(try ForwardAnswerCodec.decode(&reader, allowance: &allowance))
         }
     }
 

@@ -2,10 +2,13 @@ internal import ByteCodec
 package import RaftCore
 
 /// What the two ends of a connection may have agreed to do differently than version 1 alone says. Each end names what
-/// it can, and what both can is in force. None is defined yet; bits that an end does not know are dropped.
+/// it can, and what both can is in force. Bits that an end does not know are dropped.
 package struct PeerFeatures: OptionSet, Hashable, Sendable {
     package var rawValue: UInt64
     package init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    /// Answers for what was passed on and not taken.
+    package static let forwardAnswers = PeerFeatures(rawValue: 1 << 0)
 }
 
 /// What a connection is for.

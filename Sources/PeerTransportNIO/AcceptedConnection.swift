@@ -1,6 +1,7 @@
 internal import NIOCore
 internal import PeerTransport
 internal import RaftCore
+internal import SocketSupport
 
 /// The accepting end of a connection: checks who dials and hands on what comes. Confined to its event loop but for
 /// ``close(_:)`` and ``done``.

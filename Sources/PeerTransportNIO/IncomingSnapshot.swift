@@ -25,6 +25,8 @@ final class IncomingSnapshot: @unchecked Sendable {
     private var stage = Stage.awaitingBegin
     private var received: UInt64 = 0
     private var written: UInt64 = 0
+    private var receivedBytes: UInt64 = 0
+    private var report: SnapshotReport?
 
     init(
         from peer: NodeID, connection: PeerConnection, worker: NIOThreadPool, context: TransportContext,
@@ -50,6 +52,7 @@ final class IncomingSnapshot: @unchecked Sendable {
                 throw .misplacedMessage("chunk \(index) after \(received), \(written) of them acknowledged")
             }
             received += 1
+            receivedBytes += UInt64(chunk.count)
             onWorker {
                 try $0.write(chunk)
             } then: {
@@ -77,6 +80,8 @@ final class IncomingSnapshot: @unchecked Sendable {
             try $0.begin(message, with: receiver)
         } then: {
             self.stage = .receiving
+            self.report = SnapshotReport(message, peer: self.peer)
+            self.report?.log("receiving a snapshot", to: self.context)
             self.connection.write(
                 .snapshotReady(
                     window: UInt32(clamping: limits.limits.snapshotWindow),
@@ -92,6 +97,7 @@ final class IncomingSnapshot: @unchecked Sendable {
     /// The sink has it all: this holds even when the connection is gone, and the sender does not learn of it.
     private func finished() {
         stage = .over
+        report?.log("received a snapshot", bytes: receivedBytes, to: context)
         counters.update { $0.snapshotsReceived += 1 }
         connection.write(.snapshotStored)
     }
@@ -131,6 +137,7 @@ final class IncomingSnapshot: @unchecked Sendable {
         if !isFinishing {
             stage = .over
             counters.update { $0.snapshotsReceivedInPart += 1 }
+            report?.log("a snapshot did not arrive whole", bytes: receivedBytes, level: .warning, to: context)
         }
         let eventLoop = connection.eventLoop
         worker.submit { [writer] _ in

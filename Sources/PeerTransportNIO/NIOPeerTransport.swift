@@ -3,6 +3,7 @@ internal import NIOPosix
 package import PeerTransport
 internal import Platform
 package import RaftCore
+internal import SocketSupport
 internal import Synchronization
 
 /// Messages between members over TCP: `Documentation/formats/peer-protocol.md`.

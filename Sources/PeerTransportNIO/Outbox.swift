@@ -16,6 +16,8 @@ struct Outbox {
 
     enum Outcome {
         case queued
+        /// The other end does not know such messages, and nobody relies on them.
+        case unwanted
         case full
         /// Larger than a frame may be, or a snapshot's description, which travels with its chunks: never to be sent.
         case unsendable
@@ -24,6 +26,8 @@ struct Outbox {
     private let limits: PeerTransportLimits
     private let wire: PeerWireLimits
     private(set) var isUp = false
+    /// While the connection is up: what both ends can.
+    private var features: PeerFeatures = []
     /// Somebody has taken it on to write until nothing is left.
     private(set) var isDraining = false
     /// Grows with every connection, so that a write's end is not counted to a later one.
@@ -46,6 +50,7 @@ struct Outbox {
         let entries = MessageCodec.entryCount(of: message)
         guard size < wire.frameBytes, entries <= wire.entriesPerFrame else { return .unsendable }
         if case .installSnapshot = message.body { return .unsendable }
+        if case .forwardAnswer = message.body, !features.contains(.forwardAnswers) { return .unwanted }
         let bytesLimit = isUp ? limits.queueBytes : limits.disconnectedQueueBytes
         let messagesLimit = isUp ? limits.queueMessages : limits.disconnectedQueueMessages
         guard messages < messagesLimit, bytes + size <= bytesLimit else { return .full }
@@ -117,8 +122,9 @@ struct Outbox {
         if spare == nil { spare = kept }
     }
 
-    mutating func goUp() {
+    mutating func goUp(_ features: PeerFeatures) {
         isUp = true
+        self.features = features
         isDraining = false
         epoch += 1
     }
@@ -130,6 +136,7 @@ struct Outbox {
             messages = 0
             bytes = 0
             isUp = false
+            features = []
             isDraining = false
             epoch += 1
         }

@@ -3,6 +3,7 @@ internal import NIOCore
 internal import NIOPosix
 internal import PeerTransport
 internal import RaftCore
+internal import SocketSupport
 
 /// A snapshot on its way out: a connection of its own, a thread that reads the source, and as many chunks under way as
 /// the receiver allows. Confined to its event loop but for ``cancel(_:)`` and ``done``, and for the reader, which is
@@ -47,6 +48,7 @@ final class OutgoingSnapshot: PeerConnectionOwner, @unchecked Sendable {
     private var isSucceeded = false
     private var isWorkerReleased = false
     private var isDialling = false
+    private var report: SnapshotReport?
 
     init(
         _ description: Message, endpoints: [Endpoint], source: any SnapshotSource, worker: NIOThreadPool,
@@ -126,6 +128,9 @@ final class OutgoingSnapshot: PeerConnectionOwner, @unchecked Sendable {
             self.chunkBytes = min(Int(chunkBytes), context.options.wire.chunkBytes)
             stage = .streaming
             lastProgress = .now()
+            // Not before the receiver has agreed: attempts are many when a member is away.
+            report = SnapshotReport(description, peer: target)
+            report?.log("sending a snapshot", to: context)
             pump()
         case (.streaming, .snapshotAcknowledged(let count)), (.ending, .snapshotAcknowledged(let count)):
             guard count > acknowledged, count <= sent else { throw .unexpectedFrame(kind.rawValue) }
@@ -243,7 +248,9 @@ final class OutgoingSnapshot: PeerConnectionOwner, @unchecked Sendable {
         counters.update { [isSucceeded] in
             if isSucceeded { $0.snapshotsSent += 1 } else { $0.snapshotsFailed += 1 }
         }
-        if !isSucceeded {
+        if isSucceeded {
+            report?.log("sent a snapshot", bytes: totals.bytes, to: context)
+        } else {
             context.log(
                 .warning, "could not send a snapshot to a peer",
                 [("remote-peer-id", hexadecimal(target.rawValue)), ("reason", reason)])

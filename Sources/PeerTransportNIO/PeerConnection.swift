@@ -1,6 +1,7 @@
 internal import NIOCore
 internal import PeerTransport
 internal import RaftCore
+internal import SocketSupport
 
 /// Why a connection ended.
 enum CloseReason: Error, CustomStringConvertible {

@@ -2,6 +2,7 @@ internal import NIOCore
 internal import PeerTransport
 internal import Platform
 internal import RaftCore
+internal import SocketSupport
 internal import Synchronization
 
 /// The way to one other member: its queue, the connection that empties it, and the dialling when there is none.
@@ -59,7 +60,7 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
         let (isWakeUpNeeded, isReportDue) = outbox.withLock { outbox in
             for message in messages where message.to == node {
                 switch outbox.append(message) {
-                case .queued: break
+                case .queued, .unwanted: break
                 case .full: dropped += 1
                 case .unsendable:
                     dropped += 1
@@ -195,7 +196,7 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
 
     func connectionUp(_ connection: PeerConnection, welcome: PeerWelcome) {
         if let objection = context.objection(to: welcome) { return connection.close(objection) }
-        outbox.withLock { $0.goUp() }
+        outbox.withLock { $0.goUp(welcome.features.intersection(context.options.features)) }
         counters.update {
             $0.isConnected = true
             $0.connections += 1

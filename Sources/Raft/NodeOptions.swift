@@ -11,6 +11,8 @@ package struct NodeOptions: Sendable {
     /// A leader that does not hear from a quorum for an election timeout steps down.
     package var checkQuorum = true
     package var readMode = RaftCore.ReadMode.quorum
+    /// A leader refuses changes of the membership after which too few of the voters would be ones that it has heard of.
+    package var refusesQuorumLoss = true
 
     /// Seeds the election timeouts. Two members with one seed would campaign in step.
     package var randomSeed: UInt64

@@ -98,6 +98,7 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
         coreOptions.preVote = options.preVote
         coreOptions.checkQuorum = options.checkQuorum
         coreOptions.readMode = options.readMode
+        coreOptions.refusesQuorumLoss = options.refusesQuorumLoss
         coreOptions.maxMessageBytes = options.maxMessageBytes
         coreOptions.maxInflightMessages = options.maxInflightMessages
         coreOptions.maxInflightBytes = options.maxInflightBytes
@@ -128,22 +129,30 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
         transport = try environment.makeTransport(
             NodeReceiver<Machine>(consensus: consensus, snapshots: environment.snapshotReceiver))
 
-        world.run(
-            LogStage<Machine>(
-                log: log, recovered: recovered, base: base,
-                outlets: .init(consensus: consensus, published: published, world: world, options: options)),
-            on: logMailbox)
-        world.run(FlushStage<Machine>(apply: apply), on: flush)
-        world.run(
-            ApplyStage<Machine>(
-                machine: machine, options: options,
-                outlets: .init(consensus: consensus, flush: flush, published: published)), on: apply)
-        world.run(
-            ConsensusStage<Machine>(
-                core: core, options: options, recovered: recovered.entries, applied: applied.index, base: base.index,
-                outlets: .init(
-                    log: logMailbox, apply: apply, transport: transport, published: published, own: consensus,
-                    trace: environment.trace, failed: environment.failed)), on: consensus)
+        let readMailbox = world.makeMailbox(for: "read", of: ReadInput.self)
+        let readStage = ReadStage<Machine>(reader: log.reader, consensus: consensus)
+        let logStage = LogStage<Machine>(
+            log: log, recovered: recovered, base: base,
+            outlets: .init(
+                consensus: consensus, read: readMailbox, published: published, world: world, options: options))
+        let applyStage = ApplyStage<Machine>(
+            machine: machine, options: options,
+            outlets: .init(consensus: consensus, flush: flush, published: published))
+        let consensusStage = ConsensusStage<Machine>(
+            core: core, options: options, recovered: recovered.entries, applied: applied.index, base: base.index,
+            outlets: .init(
+                log: logMailbox, apply: apply, transport: transport, published: published, own: consensus,
+                trace: environment.trace, failed: environment.failed))
+        do throws(ThreadRefusal) {
+            try world.run(readStage, on: readMailbox)
+            try world.run(logStage, on: logMailbox)
+            try world.run(FlushStage<Machine>(apply: apply), on: flush)
+            try world.run(applyStage, on: apply)
+            try world.run(consensusStage, on: consensus)
+        } catch {
+            stop()
+            throw error
+        }
         // Alone there is nobody to wait for.
         if configuration.voters == [options.id], !configuration.isJoint { consensus.post(.campaign) }
     }
@@ -200,7 +209,20 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
         consensus.post(.changeConfiguration(change, ticket))
     }
 
-    package func transferLeadership(to node: NodeID) { consensus.post(.transferLeadership(to: node)) }
+    /// Without anybody to tell what becomes of it.
+    package func transferLeadership(to node: NodeID) {
+        consensus.post(.transferLeadership(to: node, nil, timeoutNanoseconds: 0))
+    }
+
+    /// - Parameters:
+    ///   - node: nil for the best.
+    ///   - timeoutNanoseconds: after so long the ticket is answered with ``RequestFailure/timedOut``, whatever becomes
+    ///     of the transfer.
+    package func transferLeadership(
+        to node: NodeID?, ticket: Ticket<TransferConclusion>, timeoutNanoseconds: UInt64
+    ) {
+        consensus.post(.transferLeadership(to: node, ticket, timeoutNanoseconds: timeoutNanoseconds))
+    }
 
     /// Stops the node: somebody found that its state cannot be trusted.
     package func fail(_ failure: NodeFailure) { consensus.post(.failed(failure)) }

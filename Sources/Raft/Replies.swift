@@ -1,3 +1,5 @@
+package import RaftCore
+
 /// Why a request was not answered with a result.
 package enum RequestFailure: Error, Hashable, Sendable {
     case noLeader
@@ -10,7 +12,7 @@ package enum RequestFailure: Error, Hashable, Sendable {
     /// The same, while the leader changed.
     case timedOutByLeaderFailure
     /// The configuration change was not taken, and why.
-    case configurationRefused(String)
+    case configurationRefused(ConfigurationRefusal)
     case notMember
     /// The node stops; the request may still take effect.
     case stopped

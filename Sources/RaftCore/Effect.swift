@@ -27,6 +27,11 @@ public enum Effect: Sendable {
     case transferRefused(to: NodeID?, reason: TransferRefusal)
     /// What became of a transfer by this leader, whoever asked for it. While one is under way, proposals are refused.
     case transferEnded(to: NodeID, outcome: TransferOutcome)
+    /// What that node has passed on was not taken. Only the caller knows the proposals' names, so it is the caller who
+    /// answers, if it wants to.
+    case forwardRefused(RefusedForward, from: NodeID)
+    /// So another node has answered for what this one's caller had it pass on.
+    case forwardAnswered(ForwardAnswer)
     /// Term, role or known leader changed.
     case roleChanged(RoleSummary)
     case trace(TraceEvent)

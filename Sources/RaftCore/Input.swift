@@ -35,7 +35,7 @@ public enum Input: Sendable {
     /// Leadership goes to that voter, or to the best one if none is named: the most preferred
     /// (``RaftCore/Options/priorities``) of those that have everything committed. How it goes is told by
     /// ``Effect/transferRefused(to:reason:)`` and ``Effect/transferEnded(to:outcome:)``. A follower passes it on to the
-    /// leader, and hears no more of it than who leads.
+    /// leader, and hears of it by ``Effect/forwardAnswered(_:)``, where the leader's caller answers, and by who leads.
     case transferLeadership(to: NodeID?)
     case forgetLeader
     /// Other options from now on. ``RaftCore/Options/inconsistency(replacing:)`` is nil, or the process stops.

@@ -1,5 +1,5 @@
 /// What members say to each other. `term` is the sender's, except in ``Body/preVote(_:)`` (the term it would
-/// campaign in) and in forwarded proposals and reads, where it is zero: those belong to no term.
+/// campaign in) and in forwarded proposals and reads, and answers to them, where it is zero: those belong to no term.
 public struct Message: Hashable, Sendable {
     public var from: NodeID
     public var to: NodeID
@@ -34,6 +34,8 @@ public struct Message: Hashable, Sendable {
         case timeoutNow
         /// A follower asks the leader to hand over to the named member, or, where it is zero, to the best.
         case transferLeadership(to: NodeID)
+        /// Of what the addressee had passed on. The caller makes it, of an ``Effect/forwardRefused(_:from:)``.
+        case forwardAnswer(ForwardAnswer)
     }
 }
 

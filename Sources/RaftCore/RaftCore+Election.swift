@@ -37,9 +37,9 @@ extension RaftCore {
         electionTimeout = options.electionTicks * (1 + preferredRanks) + chance
     }
 
-    /// A candidate that is not elected asks again sooner than a follower would: the leader is known to be lost, only the
-    /// vote was split or a message, and a whole timeout more is felt by every client. Still by chance, so that the next
-    /// vote is not split too, and long enough for votes to come back from a disk.
+    /// A candidate that is not elected asks again sooner than a follower would: the leader is known to be lost, only
+    /// the vote was split or a message was, and a whole timeout more is felt by every client. Still by chance, so that
+    /// the next vote is not split too, and long enough for votes to come back from a disk.
     private mutating func drawRetryTimeout() {
         let shortest = (options.electionTicks + 1) / 2
         electionTimeout = shortest + Int(random.next() % UInt64(options.electionTicks - shortest + 1))

@@ -31,7 +31,8 @@ extension RaftCore {
         case .timeoutNow: onTimeoutNow(message, into: &effects)
         case .transferLeadership(let target):
             // Zero names nobody: the best one is asked for.
-            onTransfer(to: target.rawValue == 0 ? nil : target, isLocal: false, into: &effects)
+            onTransfer(to: target.rawValue == 0 ? nil : target, from: message.from, into: &effects)
+        case .forwardAnswer(let answer): effects.emit(.forwardAnswered(answer))
         }
     }
 
@@ -143,17 +144,18 @@ extension RaftCore {
             if request.lastTerm > message.term { return "a candidate whose log is ahead of its term" }
         case .readIndexReply(_, let index):
             if index.rawValue > Self.numberMax { return "an index beyond counting" }
-        case .voteReply, .preVoteReply, .heartbeatReply, .propose, .readIndex, .transferLeadership: break
+        case .voteReply, .preVoteReply, .heartbeatReply, .propose, .readIndex, .transferLeadership, .forwardAnswer:
+            break
         }
         return nil
     }
 }
 
 extension Message {
-    /// Proposals and reads on their way to a leader are good in any term.
+    /// Proposals and reads on their way to a leader, and answers to proposals, are good in any term.
     fileprivate var belongsToTerm: Bool {
         switch body {
-        case .propose, .readIndex: false
+        case .propose, .readIndex, .forwardAnswer: false
         default: true
         }
     }
@@ -167,7 +169,7 @@ extension Message {
 
     fileprivate var isReply: Bool {
         switch body {
-        case .appendEntriesReply, .heartbeatReply, .voteReply, .preVoteReply, .readIndexReply: true
+        case .appendEntriesReply, .heartbeatReply, .voteReply, .preVoteReply, .readIndexReply, .forwardAnswer: true
         default: false
         }
     }

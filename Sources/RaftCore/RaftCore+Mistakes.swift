@@ -33,7 +33,7 @@
         public static let reusesProposalNumbers = Self(rawValue: 1 << 17)
         /// A restarted member takes all of its log for committed.
         public static let appliesWholeLogAtStart = Self(rawValue: 1 << 18)
-        /// A write that failed is acknowledged before the member stops.
+        /// A write that failed is acknowledged, and the member goes on.
         public static let acknowledgesFailedWrites = Self(rawValue: 1 << 19)
         /// The engine gets the applied index one batch after the data.
         public static let appliedIndexOutsideBatch = Self(rawValue: 1 << 20)

@@ -17,33 +17,38 @@ extension RaftCore {
                 .send(Message(from: options.id, to: known, term: .zero, body: .propose(proposals))))
             return
         }
-        propose(proposals, isLocal: true, &leader, into: &effects)
+        propose(proposals, from: nil, &leader, into: &effects)
         role = .leader(leader)
     }
 
-    /// Proposals that another member passes on. Nobody can be told here that they were refused: its caller finds out by
-    /// its own deadline.
+    /// Proposals that another member passes on.
     mutating func onForwarded(
         _ proposals: [Proposal], _ message: borrowing Message, into effects: inout Effects
     ) {
         guard !proposals.isEmpty else { return }
         if var leader = takeLeadership() {
-            propose(proposals, isLocal: false, &leader, into: &effects)
+            propose(proposals, from: message.from, &leader, into: &effects)
             role = .leader(leader)
         } else if let known = knownLeader, known != message.from, options.forwardsProposals {
             effects.emit(
                 .send(Message(from: options.id, to: known, term: .zero, body: .propose(proposals))))
         } else {
             ignore(message, "proposals, and no leader to pass them on to", into: &effects)
+            effects.emit(.forwardRefused(.proposals(proposals, reason: .noLeader), from: message.from))
         }
     }
 
     private mutating func propose(
-        _ offered: [Proposal], isLocal: Bool, _ leader: inout LeaderState, into effects: inout Effects
+        _ offered: [Proposal], from sender: NodeID?, _ leader: inout LeaderState, into effects: inout Effects
     ) {
         var proposals = offered
         func refuse(_ count: Int, _ reason: RefusalReason) {
-            if isLocal { effects.emit(.proposalsRefused(count: count, reason: reason)) }
+            if let sender {
+                let refused = Array(offered.suffix(count))
+                effects.emit(.forwardRefused(.proposals(refused, reason: reason), from: sender))
+            } else {
+                effects.emit(.proposalsRefused(count: count, reason: reason))
+            }
         }
         guard leader.transferee == nil, handoverAfter == nil else { return refuse(proposals.count, .transferring) }
         guard leader.slot(of: options.id) != nil else { return refuse(proposals.count, .notMember) }
@@ -65,9 +70,14 @@ extension RaftCore {
         for offset in proposals.indices where proposals[offset].kind == .configuration {
             let index = trail.lastIndex.advanced(by: offset + 1)
             if let reason = refusal(of: proposals[offset].payload, leader) {
-                proposals[offset] = Proposal(payload: [])
                 effects.emit(.trace(.configurationRefused(reason.description)))
-                if isLocal { effects.emit(.configurationChangeRefused(offset: offset, reason: reason)) }
+                if let sender {
+                    effects.emit(
+                        .forwardRefused(.configurationChange(proposals[offset], reason: reason), from: sender))
+                } else {
+                    effects.emit(.configurationChangeRefused(offset: offset, reason: reason))
+                }
+                proposals[offset] = Proposal(payload: [])
             } else {
                 leader.pendingConfigurationIndex = index
             }

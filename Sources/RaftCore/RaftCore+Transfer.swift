@@ -1,18 +1,21 @@
 extension RaftCore {
     /// Leadership goes to `target`, or to the best member (thesis, §3.10): it is brought up to date, then told to
     /// campaign at once.
-    mutating func onTransfer(to target: NodeID?, isLocal: Bool, into effects: inout Effects) {
-        guard var leader = takeLeadership() else {
-            if case .follower(let known?) = role {
-                send(.transferLeadership(to: target ?? NodeID(0)), to: known, into: &effects)
-            } else if isLocal {
-                effects.emit(.transferRefused(to: target, reason: .noLeader))
+    /// - Parameter sender: who passed the request on; nil for this node's own caller.
+    mutating func onTransfer(to target: NodeID?, from sender: NodeID?, into effects: inout Effects) {
+        func refuse(_ reason: TransferRefusal) {
+            if let sender {
+                effects.emit(.forwardRefused(.transfer(to: target, reason: reason), from: sender))
+            } else {
+                effects.emit(.transferRefused(to: target, reason: reason))
             }
+        }
+        guard var leader = takeLeadership() else {
+            guard case .follower(let known?) = role else { return refuse(.noLeader) }
+            send(.transferLeadership(to: target ?? NodeID(0)), to: known, into: &effects)
             return
         }
-        if let reason = beginTransfer(to: target, &leader, into: &effects), isLocal {
-            effects.emit(.transferRefused(to: target, reason: reason))
-        }
+        if let reason = beginTransfer(to: target, &leader, into: &effects) { refuse(reason) }
         role = .leader(leader)
     }
 

@@ -101,7 +101,7 @@ public struct RaftCore: Sendable {
         case .cold(let index): coldBefore = max(coldBefore, index)
         case .pageSent(let node): onPageSent(to: node, into: &effects)
         case .campaign: campaignIfAllowed(options.preVote ? .preElection : .election, into: &effects)
-        case .transferLeadership(let target): onTransfer(to: target, isLocal: true, into: &effects)
+        case .transferLeadership(let target): onTransfer(to: target, from: nil, into: &effects)
         case .forgetLeader: onForgetLeader(into: &effects)
         case .optionsChanged(let new): onOptionsChanged(new)
         case .unreachable(let node): onUnreachable(node)

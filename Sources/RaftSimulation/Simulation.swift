@@ -34,6 +34,7 @@ package struct Simulation {
         /// How long a healthy cluster may take to come together.
         package var livenessNanoseconds: UInt64 = 15_000_000_000
         package var mutation: String?
+        package var theme: Swarm.Theme?
         /// Changes what the seed has drawn: for plays of something particular.
         package var adjust: (@Sendable (inout Swarm) -> Void)?
         /// Plays this instead of what the seed draws.
@@ -62,7 +63,7 @@ package struct Simulation {
     private init(seed: UInt64, options: Options, report: inout Report) throws {
         self.options = options
         var draw = RandomSource(seed: seed ^ 0x5eed)
-        var swarm = Swarm(drawing: &draw)
+        var swarm = Swarm(drawing: &draw, theme: options.theme)
         options.adjust?(&swarm)
         swarm.cluster.mutation = options.mutation
         self.swarm = swarm
@@ -97,6 +98,7 @@ package struct Simulation {
         report.messages = cluster.network.delivered
         report.digest = cluster.digest.value
         report.story = player.story
+        cluster.queue.removeAll()
     }
 
     private func play(until end: UInt64) {
@@ -121,18 +123,19 @@ package struct Simulation {
         let first = workload.history.count
         let cutOff = cutOneOff()
         ask(without: cutOff, until: calm + options.livenessNanoseconds / 2)
-        play(until: calm + options.livenessNanoseconds / 2)
+        // Who has come together sooner need not be watched for so long.
+        let look = calm + options.livenessNanoseconds / 5
+        play(until: look)
+        while cluster.violation == nil, cluster.queue.now < calm + options.livenessNanoseconds / 2,
+            !hasComeTogether(since: first)
+        {
+            play(until: cluster.queue.now + 250_000_000)
+        }
         workload.stop()
         guard cluster.violation == nil else { return nil }
         endRemovedMembers()
-        play(until: calm + options.livenessNanoseconds * 3 / 4)
-        let elections = cluster.counts.elections
-        play(until: calm + options.livenessNanoseconds)
+        playQuiet(until: calm + options.livenessNanoseconds, without: cutOff)
         guard cluster.violation == nil else { return nil }
-        // Whoever was removed, or hears nobody, may not depose anyone where the rules against that are in force.
-        if swarm.cluster.preVote, swarm.cluster.checkQuorum, cluster.counts.elections > elections {
-            cluster.fail("after all is well there are still elections")
-        }
         checkConvergence(without: cutOff)
         guard cluster.violation == nil else { return nil }
         let recovered = workload.history[first...].lazy.filter { $0.isWrite }.compactMap(\.returned).min()
@@ -140,10 +143,46 @@ package struct Simulation {
         return recovered.map { $0 - calm }
     }
 
+    /// A write that was asked for since has been acknowledged, and the operator's changes are done.
+    private func hasComeTogether(since first: Int) -> Bool {
+        cluster.isConfigurationSettled && !cluster.members.contains { cluster.isPresent($0) && $0.isLost }
+            && workload.history[first...].contains { $0.isWrite && $0.returned != nil }
+    }
+
+    /// Nobody asks for anything. There comes a time in which there are no elections, and in the end those who are
+    /// healthy stand at the same entry.
+    private func playQuiet(until end: UInt64, without cutOff: NodeID?) {
+        // Whoever was removed, or hears nobody, may not depose anyone where the rules against that are in force.
+        let mayDisturb = !swarm.cluster.preVote || !swarm.cluster.checkQuorum
+        let quiet = max(2_000_000_000, 3 * swarm.cluster.tickNanoseconds * UInt64(swarm.cluster.electionTicks))
+        var elections = cluster.counts.elections
+        var since = cluster.queue.now
+        while cluster.violation == nil, cluster.queue.now < end {
+            play(until: min(end, cluster.queue.now + 500_000_000))
+            if cluster.counts.elections != elections {
+                elections = cluster.counts.elections
+                since = cluster.queue.now
+            }
+            if cluster.queue.now >= since + quiet, hasConverged(without: cutOff) { return }
+        }
+        if cluster.violation == nil, !mayDisturb, cluster.queue.now < since + quiet {
+            cluster.fail("after all is well there are still elections")
+        }
+    }
+
+    private func healthyMembers(without cutOff: NodeID?) -> [SimulatedMember] {
+        cluster.members.filter { cluster.isPresent($0) && $0.id != cutOff }
+    }
+
+    private func hasConverged(without cutOff: NodeID?) -> Bool {
+        let applied = healthyMembers(without: cutOff).map { $0.node?.published.view.store.applied.index }
+        return Set(applied).count == 1 && applied.first != .some(nil)
+    }
+
     /// Patient clients may sit with a member that is cut off, or wait for what was lost before: so there are some that
     /// do not wait for an answer before they ask again.
     private func ask(without cutOff: NodeID?, until end: UInt64) {
-        guard cluster.queue.now < end else { return }
+        guard cluster.queue.now < end, !workload.isStopped else { return }
         let healthy = cluster.members.filter { cluster.isPresent($0) && $0.id != cutOff && $0.isRunning }
         if !healthy.isEmpty {
             workload.write(on: healthy[Int(cluster.queue.now / 1_000 % UInt64(healthy.count))])
@@ -177,7 +216,7 @@ package struct Simulation {
 
     /// A healthy cluster that is left alone has one leader, answers, and its members hold the same.
     private func checkConvergence(without cutOff: NodeID?) {
-        let healthy = cluster.members.filter { cluster.isPresent($0) && $0.id != cutOff }
+        let healthy = healthyMembers(without: cutOff)
         if let lost = healthy.first(where: \.isLost) {
             return cluster.fail("member \(lost.id.rawValue), which has lost its disks, is not replaced")
         }
@@ -185,7 +224,10 @@ package struct Simulation {
             workload.perform(.read(keys: [0]), client: -1 - Int(member.id.rawValue), on: member) { _ in }
         }
         let before = workload.acknowledged
-        cluster.queue.run(until: cluster.queue.now + 5_000_000_000)
+        let patience = cluster.queue.now + 5_000_000_000
+        while workload.acknowledged < before + healthy.count, cluster.queue.now < patience {
+            cluster.queue.run(until: cluster.queue.now + 20_000_000)
+        }
         guard workload.acknowledged == before + healthy.count else {
             return cluster.fail(
                 "of \(healthy.count) members only \(workload.acknowledged - before) answer a read after all is well")
@@ -204,13 +246,16 @@ package struct Simulation {
     // MARK: The verdict
 
     private func judge(into report: inout Report) {
+        let revisions: RevisionChecker
         do throws(RevisionChecker.Violation) {
-            try RevisionChecker(applied: workload.appliedWrites()).check(workload.history)
+            revisions = try RevisionChecker(applied: workload.appliedWrites())
+            try revisions.check(workload.history)
         } catch {
             return cluster.fail(error.description)
         }
         do throws(LinearizabilityChecker.Violation) {
-            let verdict = try LinearizabilityChecker.check(workload.history, group: workload.group(of:))
+            let verdict = try LinearizabilityChecker.check(
+                workload.history, group: workload.group(of:), place: revisions.place(of:))
             report.isOrderFound = verdict == .linearizable
         } catch {
             cluster.fail(error.description)

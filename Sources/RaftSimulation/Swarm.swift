@@ -22,7 +22,14 @@ package struct Swarm: Sendable {
         }
     }
 
-    package init(drawing draw: inout RandomSource) {
+    /// What a play can be about, where it is not about anything that may happen.
+    package enum Theme: String, CaseIterable, Sendable {
+        case figureEight, votes, slowCandidates, leases, membership, crashLoops, restartsBehindLeaders
+        case lateFollowers, cuts, disks
+    }
+
+    /// - Parameter theme: what it shall be about; nil: whatever is drawn.
+    package init(drawing draw: inout RandomSource, theme: Theme? = nil) {
         cluster.members = [1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7][draw.below(13)]
         // Restless elections; the rules that only keep the peace switched off here and there, since safety must not
         // rest on them.
@@ -38,6 +45,7 @@ package struct Swarm: Sendable {
         cluster.maxInflightMessages = 1 + draw.below(64)
         cluster.maxMessageBytes = 64 << draw.below(12)
         cluster.logPace.most = 100_000 + draw.next() % 30_000_000
+        cluster.flushPace.most = 100_000 + draw.next() % (draw.oneIn(3) ? 200_000_000 : 10_000_000)
         // Leases bear as much as their margin of a tick; everything else any drift.
         if draw.oneIn(2) { cluster.driftMillionths = cluster.readMode == .lease ? 20_000 : 200_000 }
 
@@ -46,12 +54,95 @@ package struct Swarm: Sendable {
         workload.thinkNanoseconds = 5_000_000 + draw.next() % 100_000_000
         workload.probeNanoseconds = 50_000_000 + draw.next() % 400_000_000
         workload.compacts = draw.oneIn(3)
+        if draw.oneIn(2) { workload.patienceNanoseconds = 200_000_000 + draw.next() % 2_000_000_000 }
 
-        drawKinds(&draw)
         paceNanoseconds = 300_000_000 + draw.next() % 3_000_000_000
+        let isThemed = draw.below(5) < 3
+        let drawn = Theme.allCases[draw.below(Theme.allCases.count)]
+        if let theme = theme ?? (isThemed ? drawn : nil) { play(theme, &draw) } else { drawKinds(&draw) }
         if cluster.preVote, cluster.checkQuorum, cluster.members >= 3, draw.oneIn(3) {
             keepsOneDeaf = draw.oneIn(2)
             keepsOneMute = !keepsOneDeaf
+        }
+    }
+
+    /// One matter again and again, with what makes it likely to go wrong: leaders that fall, promises that are
+    /// forgotten, leases, logs that are cut.
+    private mutating func play(_ theme: Theme, _ draw: inout RandomSource) {
+        switch theme {
+        case .figureEight:
+            // Figure 8: few entries a message, so that old ones are replicated before the leader's own.
+            kinds = [.leadersInTurn]
+            cluster.maxMessageBytes = draw.oneIn(4) ? 4096 : 64
+            cluster.maxInflightMessages = 1 + draw.below(2)
+            cluster.logPace.most = 100_000 + draw.next() % 10_000_000
+            workload.thinkNanoseconds = 2_000_000 + draw.next() % 20_000_000
+            quickenElections(&draw)
+            if draw.oneIn(2) { cluster.members = 3 }
+        case .votes:
+            kinds = [.afterVote, .afterVote, .afterCandidacy, .killOfNewLeader]
+            if draw.oneIn(2) { kinds.append(.badNetwork) }
+            quickenElections(&draw)
+        case .slowCandidates:
+            kinds = [.slowCandidate]
+            quickenElections(&draw)
+            cluster.preVote = draw.oneIn(4)
+            if draw.oneIn(2) { cluster.members = 3 }
+        case .leases:
+            kinds = draw.oneIn(2) ? [.pause, .pause, .isolation] : [.transfer, .afterHandover]
+            readByLongLeases(&draw)
+        case .membership:
+            kinds = [.membership, .membership, .afterConfiguration]
+            if draw.oneIn(2) { kinds.append(.split) }
+        case .crashLoops:
+            kinds = [.crashLoop]
+            if draw.oneIn(2) { kinds.append(.afterStart) }
+            if draw.oneIn(2) { cluster.members = 1 + draw.below(3) }
+            workload.thinkNanoseconds = 2_000_000 + draw.next() % 30_000_000
+        case .restartsBehindLeaders:
+            kinds = [.restartsBehindLeader]
+            readByLongLeases(&draw)
+        case .lateFollowers:
+            kinds = [.lateFollowers]
+            quickenElections(&draw)
+            workload.thinkNanoseconds = 2_000_000 + draw.next() % 30_000_000
+        case .cuts:
+            kinds = [.afterFlush, .afterSnapshot, .isolation]
+            cluster.snapshotCount = UInt64(1 + draw.below(10))
+            cluster.catchUpEntries = UInt64(draw.below(3))
+            cluster.flushIntervalNanoseconds = 10_000_000 + draw.next() % 200_000_000
+        case .disks:
+            kinds = [.failingWrite, .failingSynchronize, .failingRead, .fullDisk, .slowDisk]
+            if draw.oneIn(2) { cluster.members = 1 + draw.below(3) }
+        }
+        if draw.oneIn(3) {
+            kinds.append([.kill, .powerCut, .pause, .transfer, .isolation, .slowDisk, .split][draw.below(7)])
+        }
+        paceNanoseconds = 200_000_000 + draw.next() % 1_500_000_000
+        workload.patienceNanoseconds = 50_000_000 + draw.next() % 700_000_000
+    }
+
+    private mutating func readByLongLeases(_ draw: inout RandomSource) {
+        readsByLease = true
+        cluster.tickNanoseconds = 40_000_000 + draw.next() % 60_000_000
+        cluster.electionTicks = 5 + draw.below(10)
+        cluster.logPace.most = 100_000 + draw.next() % 5_000_000
+        if cluster.driftMillionths > 0 { cluster.driftMillionths = 20_000 }
+        workload.probeNanoseconds = 10_000_000 + draw.next() % 90_000_000
+        atLeast(members: 3)
+    }
+
+    private mutating func atLeast(members: Int) {
+        if cluster.members < members { cluster.members = members }
+    }
+
+    private mutating func quickenElections(_ draw: inout RandomSource) {
+        atLeast(members: 3)
+        cluster.tickNanoseconds = 10_000_000 + draw.next() % 30_000_000
+        cluster.electionTicks = 4 + draw.below(4)
+        if draw.oneIn(2) {
+            cluster.preVote = false
+            if cluster.readMode == .quorum { cluster.checkQuorum = draw.oneIn(2) }
         }
     }
 
@@ -59,12 +150,16 @@ package struct Swarm: Sendable {
         let everyOther: [[Misfortune.Kind]] = [
             [.kill], [.powerCut], [.powerCutWhileWriting], [.powerCutOfAll], [.pause], [.killOfNewLeader], [.isolation],
             [.deafness, .muteness], [.split], [.badNetwork], [.slowDisk],
-            [.failingWrite, .failingSynchronize, .failingRead, .fullDisk], [.transfer],
+            [.failingWrite, .failingSynchronize, .failingRead, .fullDisk], [.transfer], [.crashLoop],
+            [.afterCandidacy, .afterElection, .afterVote], [.afterHandover, .transfer], [.afterSnapshot, .afterFlush],
+            [.leadersInTurn], [.slowCandidate], [.lateFollowers], [.restartsBehindLeader],
         ]
         for group in everyOther where draw.oneIn(2) { kinds.append(contentsOf: group) }
         // Where disks are lost nobody may take away members meanwhile, or there is no quorum left.
         switch draw.below(8) {
-        case 0..<4: kinds += [.membership, .membership, .membership]
+        case 0..<4:
+            kinds += [.membership, .membership, .membership]
+            if draw.oneIn(2) { kinds.append(.afterConfiguration) }
         case 4: kinds += [.rotInLog, .rotInEngine]
         default: break
         }

@@ -76,8 +76,8 @@
     }
 
     /// Like ``seek(_:)``, for rows that begin with the same bytes as `key`, in tables that keep a rule: among the rows
-    /// with one such beginning, what was written later comes first, and nothing is written a second time. Then the first
-    /// row of the newest layer that has one is the first of all, and the layers below need not be asked.
+    /// with one such beginning, what was written later comes first, and nothing is written a second time. Then the
+    /// first row of the newest layer that has one is the first of all, and the layers below need not be asked.
     ///
     /// False if no row from `key` on has that beginning. Only ``key`` and ``value`` can be read afterwards; to move on,
     /// seek.

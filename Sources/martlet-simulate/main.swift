@@ -8,7 +8,7 @@ func usage() -> Never {
     print(
         """
         usage: martlet-simulate [--seed N] [--seeds M] [--jobs J] [--seconds S] [--verbose] [--story] [--no-shortening]
-                                [--mutation NAME]
+                                [--theme NAME] [--mutation NAME]
 
           --seed N         the first seed (default 1)
           --seeds M        how many seeds to play (default 100)
@@ -17,6 +17,7 @@ func usage() -> Never {
           --verbose        a line for each seed
           --story          what went wrong in each seed, in order
           --no-shortening  a failing seed's schedule is not shortened to the steps that matter
+          --theme NAME     all plays are about \(Swarm.Theme.allCases.map(\.rawValue).joined(separator: ", "))
           --mutation NAME  plays with a mistake built in (only in builds made with MARTLET_MUTATIONS=1)
           --survey         plays the seeds with each mistake in turn, or with the one named, and prints a table
         """)
@@ -46,6 +47,9 @@ while let argument = arguments.popFirst() {
     case "--story": tellsStory = true
     case "--no-shortening": shortens = false
     case "--survey": isSurvey = true
+    case "--theme":
+        guard let theme = arguments.popFirst().flatMap(Swarm.Theme.init(rawValue:)) else { usage() }
+        options.theme = theme
     case "--mutation":
         guard let name = arguments.popFirst() else { usage() }
         #if MARTLET_MUTATIONS
@@ -126,7 +130,8 @@ func describe(_ report: Simulation.Report) {
     if let violation = report.violation {
         say([
             "seed \(report.seed) FAILED \(violation)",
-            "  play it again: scripts/simulate --seed \(report.seed) --seeds 1",
+            "  play it again: scripts/simulate --seed \(report.seed) --seeds 1"
+                + (settings.theme.map { " --theme \($0.rawValue)" } ?? ""),
         ])
         guard isShortening else { return }
         let outcome = Shortening.shorten(report, options: settings)

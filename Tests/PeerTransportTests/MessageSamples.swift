@@ -68,11 +68,39 @@ struct MessageSamples {
         case 11: return .readIndex(ReadID(rawValue: number()))
         case 12: return .readIndexReply(ReadID(rawValue: number()), LogIndex(number()))
         case 13: return .timeoutNow
-        default: return .transferLeadership(to: NodeID(number()))
+        case 14: return .transferLeadership(to: NodeID(number()))
+        default: return .forwardAnswer(answer())
         }
     }
 
-    static let shapes = 15
+    static let shapes = 16
+
+    mutating func answer() -> ForwardAnswer {
+        switch random.below(4) {
+        case 0:
+            let reasons: [RefusalReason] = [
+                .noLeader, .transferring, .tooManyUncommitted, .notMember, .forwardingDisabled, .tooManyReads,
+            ]
+            return .proposalsRefused(
+                (0..<random.below(5)).map { _ in number() }, reason: reasons[random.below(reasons.count)])
+        case 1:
+            let reasons: [ConfigurationRefusal] = [
+                .undecodable("why"), .pending(at: LogIndex(number()), applied: LogIndex(number())), .isJoint,
+                .isNotJoint, .removesAllVoters, .unknownMembers(nodes()), .losesQuorum(silent: nodes()),
+                .impossible("more than one voter changed without entering joint config"),
+            ]
+            return .configurationChangeRefused(number(), reason: reasons[random.below(reasons.count)])
+        case 2:
+            let reasons: [TransferRefusal] = [
+                .noLeader, .notVoter, .alreadyLeader, .alreadyUnderWay, .nobodySuitable, .leaderRemoved,
+            ]
+            return .transferRefused(
+                to: random.oneIn(2) ? nil : NodeID(number() | 1), reason: reasons[random.below(reasons.count)])
+        default:
+            let outcomes: [TransferOutcome] = [.handedOver, .timedOut, .targetRemoved, .superseded, .leadershipLost]
+            return .transferEnded(to: NodeID(number()), outcome: outcomes[random.below(outcomes.count)])
+        }
+    }
 
     mutating func message(_ shape: Int) -> Message {
         Message(from: NodeID(number()), to: NodeID(number()), term: Term(number()), body: body(shape))

@@ -63,12 +63,13 @@ import Testing
         "LMDBEngine": ["StorageEngine", "CLMDB"],
         "WriteAheadLog": ["ByteCodec", "Platform"],
         "PeerTransport": ["RaftCore", "ByteCodec"],
-        "PeerTransportNIO": ["PeerTransport", "RaftCore", "ByteCodec", "Platform"],
+        "SocketSupport": [],
+        "PeerTransportNIO": ["PeerTransport", "RaftCore", "ByteCodec", "Platform", "SocketSupport"],
         "Raft": [
             "RaftCore", "WriteAheadLog", "PeerTransport", "PeerTransportNIO", "Platform", "PlatformPOSIX", "ByteCodec",
         ],
         "Replica": ["Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "PeerTransport"],
-        "HTTP2": ["CNghttp2", "CZlib"],
+        "HTTP2": ["CNghttp2", "CZlib", "SocketSupport"],
         "EtcdAPI": ["ByteCodec"],
     ]
 

@@ -4,6 +4,8 @@ package import RaftCore
 package enum ApplyInput<Machine: NodeMachine>: Sendable {
     /// These proposals of ours are on their way; their entries come later, if they come. All have one deadline.
     case expect([PendingProposal<Machine>], deadline: UInt64)
+    /// The leader has not taken these proposals of ours, by their numbers, and nobody will.
+    case refused([UInt64], RequestFailure)
     /// Committed entries, in order.
     case apply([Entry])
     /// Answer these reads once everything up to `index` has been applied.

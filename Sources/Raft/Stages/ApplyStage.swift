@@ -72,6 +72,12 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
             guard let first = proposals.first, let last = proposals.last else { return }
             for proposal in proposals { pending[proposal.sequence] = proposal.ticket }
             deadlines.append((deadline, first.sequence, last.sequence))
+        case .refused(let sequences, let failure):
+            for sequence in sequences {
+                guard let ticket = pending.removeValue(forKey: sequence) else { continue }
+                replies.add(ticket, .failure(failure))
+                outlets.published.pendingProposals.subtract(1, ordering: .relaxed)
+            }
         case .apply(let entries):
             held.append(contentsOf: entries)
             try applyHeld()

@@ -26,7 +26,8 @@ package enum ConsensusInput<Machine: NodeMachine>: Sendable {
     case read(Ticket<Machine.View>)
     case readMany([Ticket<Machine.View>])
     case changeConfiguration(ConfigurationChange, Ticket<Machine.Result>)
-    case transferLeadership(to: NodeID)
+    /// To the best where nobody is named. Without a ticket nobody waits for what becomes of it.
+    case transferLeadership(to: NodeID?, Ticket<TransferConclusion>?, timeoutNanoseconds: UInt64)
     case campaign
 
     // From the transport.

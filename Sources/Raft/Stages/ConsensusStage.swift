@@ -31,6 +31,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
     /// Proposals that found no leader. They were never sent, so sending them later is sending them once.
     private var parked: [ParkedProposals] = []
     private var hasFoundLeader = false
+    private var transfers = TransferRequests()
     private var staged: [(description: SnapshotDescription, snapshot: Machine.Staged)] = []
 
     /// Entries up to here have been handed to the apply stage.
@@ -111,6 +112,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         propose(&commands, now: now)
         read(&reads, now: now)
         retryReads(now: now)
+        transfers.expire(now: now)
         carryOutEffects()
         unpark(now: now)
         handOver()
@@ -141,10 +143,14 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
             preconditionFailure("taken by the caller")
         case .changeConfiguration(let change, let ticket):
             propose(change, ticket: ticket, now: now)
-        case .transferLeadership(let node): core.step(.transferLeadership(to: node), into: &effects)
+        case .transferLeadership(let node, let ticket, let timeout):
+            transfer(to: node, ticket, deadline: now.addingReportingOverflow(timeout).partialValue)
         case .campaign: core.step(.campaign, into: &effects)
         case .received(let received):
-            for message in received where isAcceptable(message) { core.step(.received(message), into: &effects) }
+            for message in received where isAcceptable(message) {
+                core.step(.received(message), into: &effects)
+                if case .transferLeadership(let target) = message.body { passedOn(target, by: message.from) }
+            }
         case .unreachable(let node): core.step(.unreachable(node), into: &effects)
         case .snapshotArrived(let message, let snapshot):
             guard case .installSnapshot(let description) = message.body else { return }
@@ -278,7 +284,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         for effect in effects.list[mark...] {
             switch effect {
             case .proposalsRefused(let count, let reason): refusal = (count, RequestFailure(reason))
-            case .configurationChangeRefused(_, let reason): refusal = (1, .configurationRefused(reason.description))
+            case .configurationChangeRefused(_, let reason): refusal = (1, .configurationRefused(reason))
             default: continue
             }
         }
@@ -289,6 +295,28 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
             outlets.apply.postQuietly(.expect(Array(taken), deadline: deadline))
         }
         return refusal
+    }
+
+    private func transfer(to target: NodeID?, _ ticket: Ticket<TransferConclusion>?, deadline: UInt64) {
+        let mark = effects.list.count
+        core.step(.transferLeadership(to: target), into: &effects)
+        guard let ticket else { return }
+        var answer: Result<TransferConclusion, RequestFailure>?
+        for case .transferRefused(_, let reason) in effects.list[mark...] where reason != .alreadyUnderWay {
+            answer = .success(.refused(reason))
+        }
+        // What this request has put an end to is settled before it waits for its own.
+        carryOutEffects()
+        if answer == nil, !transfers.add(ticket, target: target, term: status.term, deadline: deadline) {
+            answer = .failure(.tooManyRequests)
+        }
+        if let answer { ticket.sink.deliver([Reply(token: ticket.token, answer: answer)]) }
+    }
+
+    /// Another member has asked this one for a transfer: it is told if nothing comes of it.
+    private func passedOn(_ target: NodeID, by member: NodeID) {
+        carryOutEffects()
+        if status.role == .leader { transfers.add(member: member, target: target.rawValue == 0 ? nil : target) }
     }
 
     private func read(_ tickets: inout [Ticket<Machine.View>], now: UInt64) {
@@ -357,8 +385,24 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
                 pendingReads[place].retryAt = min(
                     pendingReads[place].retryAt, (nextTick ?? 0) + options.tickNanoseconds)
             }
-        case .proposalsRefused, .configurationChangeRefused, .transferRefused, .transferEnded:
-            break  // Answered where the proposal was made.
+        case .proposalsRefused, .configurationChangeRefused, .transferRefused:
+            break  // Answered where the request was made.
+        case .transferEnded(let target, let outcome):
+            for member in transfers.ended(target, outcome) {
+                send(
+                    Message(
+                        from: options.id, to: member, term: .zero,
+                        body: .forwardAnswer(.transferEnded(to: target, outcome: outcome))))
+            }
+        case .forwardRefused(let refused, let sender):
+            for message in ForwardAnswers(refused, from: sender, own: options.id).messages {
+                if message.to != options.id {
+                    send(message)
+                } else if case .forwardAnswer(let answer) = message.body {
+                    answered(answer)
+                }
+            }
+        case .forwardAnswered(let answer): answered(answer)
         case .roleChanged(let summary):
             if let leader = summary.leader, leader != status.leader {
                 status.leaderChanges += 1
@@ -367,7 +411,20 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
             status.role = summary.role
             status.term = summary.term
             status.leader = summary.leader
+            if let leader = summary.leader { transfers.leads(leader, in: summary.term) }
         case .trace(let event): outlets.trace?(event)
+        }
+    }
+
+    /// The leader says what it has not done of what this node had passed on: whoever waits for it here need not go on.
+    private func answered(_ answer: ForwardAnswer) {
+        switch answer {
+        case .proposalsRefused(let numbers, let reason):
+            outlets.apply.post(.refused(numbers, RequestFailure(passedOn: reason)))
+        case .configurationChangeRefused(let number, let reason):
+            outlets.apply.post(.refused([number], .configurationRefused(reason)))
+        case .transferRefused(let target, let reason): transfers.refused(target, reason)
+        case .transferEnded(let target, let outcome): _ = transfers.ended(target, outcome)
         }
     }
 
@@ -557,6 +614,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         replies.flush()
         for group in parked { answer(group.commands[...], .stopped, deadline: 0) }
         parked = []
+        transfers.stop()
         outlets.failed(failure)
     }
 
@@ -569,6 +627,8 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
             case .proposeMany(let proposals):
                 for proposal in proposals { results.add(proposal.ticket, .failure(.stopped)) }
             case .changeConfiguration(_, let ticket): results.add(ticket, .failure(.stopped))
+            case .transferLeadership(_, let ticket?, _):
+                ticket.sink.deliver([Reply(token: ticket.token, answer: .failure(.stopped))])
             case .read(let ticket): views.add(ticket, .failure(.stopped))
             case .readMany(let tickets): for ticket in tickets { views.add(ticket, .failure(.stopped)) }
             default: break
@@ -589,6 +649,12 @@ extension RequestFailure {
             case .notMember: .notMember
             case .forwardingDisabled: .noLeader
             }
+    }
+
+    /// Why the leader has not taken what was passed on to it.
+    init(passedOn reason: RefusalReason) {
+        // It is the leader that is leaving, not this node.
+        self = reason == .notMember ? .leaderChanging : RequestFailure(reason)
     }
 }
 

@@ -9,6 +9,7 @@ final class LogStage<Machine: NodeMachine>: Stage {
 
     struct Outlets: Sendable {
         var consensus: any Mailbox<ConsensusInput<Machine>>
+        var read: any Mailbox<ReadInput>
         var published: PublishedState<Machine.View>
         var world: any World
         var options: NodeOptions
@@ -83,7 +84,7 @@ final class LogStage<Machine: NodeMachine>: Stage {
             }
         } catch {
             if outlets.options.acknowledgesFailedWrites, case .write(let id, _)? = inputs.last {
-                consensus.post(.persisted(id))
+                return consensus.post(.persisted(id))
             }
             let failure = NodeFailure(part: .log, reason: "\(error)")
             self.failure = failure
@@ -125,28 +126,15 @@ final class LogStage<Machine: NodeMachine>: Stage {
         _ = try log.append(kind: kind.record, payload)
     }
 
-    /// Reads an append's entries from the disk, as many as fit the message that the core sized.
+    /// Has an append's entries read from the disk, as many as fit the message that the core sized.
     private func load(_ header: Message, first: LogIndex, end: LogIndex) {
-        guard first > base.index, end <= terms.last.index.next else {
-            return consensus.post(.loadFailed(to: header.to))
+        guard first > base.index, first < end, end <= terms.last.index.next else {
+            return outlets.consensus.post(.loadFailed(to: header.to))
         }
-        var entries: [Entry] = []
-        do {
-            for raw in first.rawValue..<end.rawValue {
-                let (kind, payload) = try log.read(at: locations[Int(raw - base.index.rawValue - 1)])
-                let record = try payload.withUnsafeBytes { bytes in try LogRecord(kind: kind.rawValue, payload: bytes) }
-                guard case .entry(let entry) = record, entry.index == LogIndex(raw) else {
-                    throw NodeFailure(part: .log, reason: "entry \(raw) is not where it was written")
-                }
-                entries.append(entry)
-            }
-            consensus.post(.loaded(header.carrying(entries)))
-        } catch {
-            // What was acknowledged cannot be read back: going on would hide it.
-            let failure = (error as? NodeFailure) ?? NodeFailure(part: .log, reason: "\(error)")
-            self.failure = failure
-            consensus.post(.failed(failure))
-        }
+        let start = Int(first.rawValue - base.index.rawValue - 1)
+        let count = Int(end.rawValue - first.rawValue)
+        outlets.read.post(
+            ReadInput(header: header, first: first, locations: Array(locations[start..<start + count])))
     }
 
     private func cut(upTo index: LogIndex) throws(WALError) {

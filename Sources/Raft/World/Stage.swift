@@ -1,3 +1,5 @@
+import Glibc
+
 /// A part of a node that works on one thread at a time: what arrives for it is queued, and worked off in batches.
 ///
 /// The same stages run in two worlds: in production each has a thread of its own; in the simulator one seeded queue
@@ -31,11 +33,21 @@ extension Mailbox {
     package func postAndRun(_ input: Input) { post(input) }
 }
 
+/// The system gives no thread.
+package struct ThreadRefusal: Error, Hashable, Sendable, CustomStringConvertible {
+    package var name: String
+    package var errno: Int32
+
+    package var description: String {
+        "the system gives no thread for \"\(name)\": \(String(cString: strerror(errno)))"
+    }
+}
+
 /// What runs stages: threads in production, one seeded queue in the simulator.
 package protocol World: AnyObject, Sendable {
     func makeMailbox<Input: Sendable>(for name: String, of type: Input.Type) -> any Mailbox<Input>
     /// Begins to run a stage on what its mailbox receives. The mailbox must be of this world's making.
-    func run<S: Stage>(_ stage: sending S, on mailbox: any Mailbox<S.Input>)
+    func run<S: Stage>(_ stage: sending S, on mailbox: any Mailbox<S.Input>) throws(ThreadRefusal)
     /// Ends all stages; what is still queued is dropped. Returns when none is running.
     func stop()
     func now() -> UInt64

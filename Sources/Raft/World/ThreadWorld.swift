@@ -10,19 +10,25 @@ package final class ThreadWorld: World {
         var join: @Sendable () -> Void
     }
 
-    package init() {}
+    /// So many threads, then the system refuses: for tests.
+    private let threadsMax: Int
+
+    package init(threadsMax: Int = .max) { self.threadsMax = threadsMax }
 
     package func makeMailbox<Input: Sendable>(for name: String, of type: Input.Type) -> any Mailbox<Input> {
         ThreadMailbox<Input>(name: name)
     }
 
-    package func run<S: Stage>(_ stage: sending S, on mailbox: any Mailbox<S.Input>) {
+    package func run<S: Stage>(_ stage: sending S, on mailbox: any Mailbox<S.Input>) throws(ThreadRefusal) {
         guard let mailbox = mailbox as? ThreadMailbox<S.Input> else {
             preconditionFailure("a mailbox of another world")
         }
         let body = ThreadBody(stage: stage, mailbox: mailbox)
+        guard running.withLock({ $0.count }) < threadsMax else {
+            throw ThreadRefusal(name: mailbox.name, errno: EAGAIN)
+        }
+        let thread = try NativeThread(name: mailbox.name) { body.run() }
         mailbox.attach { body.runIfAtRest() }
-        let thread = NativeThread(name: mailbox.name) { body.run() }
         running.withLock { $0.append(RunningStage(stop: { mailbox.close() }, join: { thread.join() })) }
     }
 
@@ -106,7 +112,7 @@ private func setThreadName(_ name: String) {
 final class NativeThread: Sendable {
     private let handle: pthread_t
 
-    init(name: String, _ body: @escaping @Sendable () -> Void) {
+    init(name: String, _ body: @escaping @Sendable () -> Void) throws(ThreadRefusal) {
         let box = Unmanaged.passRetained(Body(name: name, run: body))
         var handle = pthread_t()
         let result = pthread_create(
@@ -117,7 +123,10 @@ final class NativeThread: Sendable {
                 body.run()
                 return nil
             }, box.toOpaque())
-        precondition(result == 0, "the system gives no thread for \(name): errno \(result)")
+        guard result == 0 else {
+            box.release()
+            throw ThreadRefusal(name: name, errno: result)
+        }
         self.handle = handle
     }
 

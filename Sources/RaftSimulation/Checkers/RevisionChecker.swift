@@ -44,6 +44,17 @@ package struct RevisionChecker {
         }
     }
 
+    /// Where the operation stands: what its answer said; for a write without an answer where it was applied, and nil if
+    /// it was not.
+    package func place(of operation: HistoryOperation) -> Int64? {
+        if operation.outcome != nil { return operation.revision }
+        switch operation.action {
+        case .read: return nil
+        case .write(_, let value): return revisionOfValue[value]
+        case .compareAndWrite(_, _, let writes): return writes.first.flatMap { revisionOfValue[$0.value] }
+        }
+    }
+
     private func value(of key: Int, at revision: Int64) -> Int {
         guard let list = versions[key] else { return 0 }
         var low = 0

@@ -24,6 +24,8 @@ package final class SimulatedCluster {
         package var maxInflightMessages = 64
         /// How long the log's stage takes to come round.
         package var logPace = SimulatedWorld.Pace(least: 50_000, most: 3_000_000)
+        /// How long a batch takes to the engine.
+        package var flushPace = SimulatedWorld.Pace(least: 50_000, most: 3_000_000)
         /// By how much members' clocks run fast or slow, at most, in millionths.
         package var driftMillionths: Int64 = 0
         package var mutation: String?
@@ -58,6 +60,10 @@ package final class SimulatedCluster {
     package private(set) var counts = Counts()
     /// The member that was elected last.
     package private(set) var newestLeader: NodeID?
+    /// Until then clients ask for nothing that changes anything.
+    package var quietUntil: UInt64 = 0
+    /// Told of occasions, in the midst of them: what it does to members must wait for the next event.
+    package var onOccasion: ((Occasion, NodeID) -> Void)?
 
     private let clusterID: UInt64 = 0xC1
     private var leaders: [Term: NodeID] = [:]
@@ -86,6 +92,7 @@ package final class SimulatedCluster {
             let member = try makeMember(hasJoined: true)
             try KeyValueMachine.bootstrap(engines: member.engines, clusterID: clusterID, members: directory)
         }
+        network.onSend = { [unowned self] message in self.noteSent(message) }
     }
 
     private func makeMember(hasJoined: Bool) throws -> SimulatedMember {
@@ -99,6 +106,8 @@ package final class SimulatedCluster {
         try member.disk.createDirectory("/member/wal")
         try member.disk.synchronizeDirectory("/")
         try member.disk.synchronizeDirectory("/member")
+        let id = member.id
+        member.engines.onCommit = { [unowned self] in self.onOccasion?(.flush, id) }
         members.append(member)
         return member
     }
@@ -136,7 +145,8 @@ package final class SimulatedCluster {
         guard !member.isLost else { return }
         member.incarnation += 1
         let world = SimulatedWorld(
-            queue: queue, paces: [("log", member.logPace)], driftMillionths: member.driftMillionths)
+            queue: queue, paces: [("log", member.logPace), ("flush", options.flushPace)],
+            driftMillionths: member.driftMillionths)
         member.world = world
         do {
             guard let machine = try KeyValueMachine(engines: member.engines) else {
@@ -146,6 +156,7 @@ package final class SimulatedCluster {
                 options: nodeOptions(of: member), machine: observed(machine, of: member),
                 environment: environment(of: member, in: world))
             digest.add(member.id.rawValue)
+            onOccasion?(.start, member.id)
         } catch {
             world.stop()
             network.detach(member.id)
@@ -274,8 +285,21 @@ package final class SimulatedCluster {
 
     // MARK: Invariants
 
+    private func noteSent(_ message: Message) {
+        guard let onOccasion else { return }
+        switch message.body {
+        case .voteReply(let reply) where reply.isGranted: onOccasion(.voteGiven, message.from)
+        case .timeoutNow: onOccasion(.handover, message.from)
+        case .appendEntries(let append) where append.entries.contains { $0.kind == .configuration }:
+            onOccasion(.configurationSent, message.from)
+        default: break
+        }
+    }
+
     private func trace(_ event: TraceEvent, of id: NodeID) {
+        if case .becameCandidate = event { onOccasion?(.candidacy, id) }
         guard case .becameLeader(let term) = event else { return }
+        defer { onOccasion?(.election, id) }
         counts.elections += 1
         newestLeader = id
         digest.add(term.rawValue)
@@ -308,8 +332,10 @@ package final class SimulatedCluster {
                 counts.configurations += 1
                 for id in configuration.members { self.member(id).hasJoined = true }
             }
+            onOccasion?(.configurationApplied, member.id)
         case .installed(let configuration):
             counts.snapshots += 1
+            onOccasion?(.snapshotInstalled, member.id)
             digest.add(place.index.rawValue << 1)
             if configurations.inForce(at: place.index) != configuration {
                 fail(

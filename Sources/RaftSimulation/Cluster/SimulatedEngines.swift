@@ -9,6 +9,8 @@ package final class SimulatedEngines: EngineProvider, @unchecked Sendable {
     // Touched by the simulation's one thread.
     fileprivate var durable = MemoryEngine.Image()
     fileprivate var current: SimulatedEngine?
+    /// Told when a batch has become durable.
+    var onCommit: (() -> Void)?
 
     package init() {}
 
@@ -86,7 +88,9 @@ private final class SimulatedEngine: StorageEngine, @unchecked Sendable {
 
     /// Only what is committed to the engine that is in use is the member's; a late commit of a former one is nobody's.
     private func remember() {
-        if engines.current === self { engines.durable = memory.image }
+        guard engines.current === self else { return }
+        engines.durable = memory.image
+        engines.onCommit?()
     }
 
     func size() -> (total: Int, inUse: Int) { memory.size() }

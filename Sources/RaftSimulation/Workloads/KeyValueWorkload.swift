@@ -16,6 +16,9 @@ package final class KeyValueWorkload {
         /// Each member is asked for a read so often, by somebody who does not wait for the answer: a member that must
         /// not answer is the one that nobody patient asks.
         package var probeNanoseconds: UInt64 = 300_000_000
+        /// A client whose request was not answered for so long gives up, and goes on under another name. Where
+        /// leaders fall one after the other, patient clients soon all wait for answers that were lost.
+        package var patienceNanoseconds: UInt64 = 9_000_000_000
         /// Old revisions are removed now and then.
         package var compacts = false
 
@@ -28,9 +31,7 @@ package final class KeyValueWorkload {
     private let options: Options
     private var random: RandomSource
     private var nextValue = 1
-    private var isStopped = false
-    /// A client whose request was not answered for so long gives up, and goes on under another name.
-    private static let patienceNanoseconds: UInt64 = 9_000_000_000
+    private(set) var isStopped = false
     private var nextClientName: Int
 
     package init(cluster: SimulatedCluster, options: Options) {
@@ -60,7 +61,11 @@ package final class KeyValueWorkload {
 
     private func think(_ client: Int) {
         cluster.queue.schedule(after: 1 + random.next() % options.thinkNanoseconds) { [self] in
-            if !isStopped { act(client) }
+            guard !isStopped else { return }
+            guard cluster.queue.now >= cluster.quietUntil else {
+                return cluster.queue.schedule(at: cluster.quietUntil) { [self] in think(client) }
+            }
+            act(client)
         }
     }
 
@@ -150,7 +155,7 @@ package final class KeyValueWorkload {
                 done(nextClientName)
             }
         }
-        cluster.queue.schedule(after: Self.patienceNanoseconds) { finish(nil, nil) }
+        cluster.queue.schedule(after: options.patienceNanoseconds) { finish(nil, nil) }
         switch action {
         case .read(let keys):
             let sink = SimulatedSink<ReplicaView> { [self] answer in

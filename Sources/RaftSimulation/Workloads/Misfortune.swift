@@ -8,7 +8,12 @@ import RaftCore
 package struct Misfortune: Sendable {
     package enum Kind: String, CaseIterable, Sendable {
         // Processes.
-        case kill, powerCut, powerCutWhileWriting, powerCutOfAll, pause, killOfNewLeader
+        case kill, powerCut, powerCutWhileWriting, powerCutOfAll, pause, killOfNewLeader, crashLoop
+        // What follows an occasion: somebody lies in wait for it.
+        case afterCandidacy, afterElection, afterVote, afterHandover, afterConfiguration, afterSnapshot, afterFlush
+        case afterStart
+        // Those that several things make, one after the other.
+        case leadersInTurn, slowCandidate, lateFollowers, restartsBehindLeader
         // The network.
         case isolation, deafness, muteness, split, badNetwork
         // Disks.

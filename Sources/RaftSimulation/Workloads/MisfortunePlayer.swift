@@ -8,12 +8,15 @@ import RaftCore
 /// the member has forgotten votes that it gave and entries that it acknowledged, so that a majority may be elected or
 /// lost that counted on them. A power cut loses only what was never promised.
 final class MisfortunePlayer {
-    private let cluster: SimulatedCluster
-    private let operation: Operator
+    let cluster: SimulatedCluster
+    let operation: Operator
     private let schedule: [Misfortune]
     private var isStopped = false
-    /// Waits for the next leader.
-    private var assassination: RandomSource?
+    /// Those who lie in wait for an occasion.
+    var ambushes: [Ambush] = []
+    /// Leaders fall in turn, and come back in turn: one such round at a time, or nobody is left.
+    var turns: LeadersInTurn?
+    var isRestartingBehindLeader = false
     private(set) var count = 0
     /// What was done, for people.
     private(set) var story: [String] = []
@@ -35,6 +38,10 @@ final class MisfortunePlayer {
     /// Ends all misfortune: everything runs again and is connected.
     func stop() {
         isStopped = true
+        ambushes = []
+        turns = nil
+        cluster.onOccasion = nil
+        cluster.quietUntil = 0
         cluster.network.heal()
         cluster.network.conditions = SimulatedNetwork.Conditions()
         for member in cluster.members {
@@ -45,12 +52,12 @@ final class MisfortunePlayer {
         }
     }
 
-    private func tell(_ text: String) {
+    func tell(_ text: String) {
         count += 1
         story.append("\(cluster.queue.now / 1_000_000) ms: \(text)")
     }
 
-    private func after(_ delay: UInt64, _ action: @escaping () -> Void) {
+    func after(_ delay: UInt64, _ action: @escaping () -> Void) {
         cluster.queue.schedule(after: delay) { [self] in if !isStopped { action() } }
     }
 
@@ -74,12 +81,21 @@ final class MisfortunePlayer {
                 cluster.scheduleRestart(member, after: 10_000_000 + random.next() % 1_000_000_000)
             }
         case .pause:
-            guard member.isRunning else { return }
-            let time = random.next() % 4_000_000_000
-            tell("\(name) is stopped for \(time / 1_000_000) ms")
-            cluster.pause(member)
-            let incarnation = member.incarnation
-            after(time) { [self] in if member.incarnation == incarnation { cluster.resume(member) } }
+            pause(member, for: random.next() % 4_000_000_000, &random)
+        case .crashLoop: crashLoop(of: member, &random)
+        case .afterCandidacy: lieInWait(for: .candidacy, random)
+        case .afterElection: lieInWait(for: .election, random)
+        case .afterVote: lieInWait(for: .voteGiven, random)
+        case .afterHandover: lieInWait(for: .handover, random)
+        case .afterConfiguration:
+            lieInWait(for: random.oneIn(3) ? .configurationApplied : .configurationSent, random)
+        case .afterSnapshot: lieInWait(for: .snapshotInstalled, random)
+        case .afterFlush: lieInWait(for: .flush, random)
+        case .afterStart: lieInWait(for: .start, random)
+        case .leadersInTurn: dropLeadersInTurn(&random)
+        case .slowCandidate: makeSlowCandidate(of: member, &random)
+        case .lateFollowers: letFollowersLag(&random)
+        case .restartsBehindLeader: restartBehindLeader(&random)
         case .powerCutWhileWriting, .failingWrite, .failingSynchronize, .failingRead, .fullDisk:
             guard member.isRunning, !member.mayFail else { return }
             breakDisk(of: member, misfortune.kind, &random)
@@ -100,13 +116,30 @@ final class MisfortunePlayer {
 
     // MARK: Processes
 
-    private func end(_ member: SimulatedMember, powerCut: Bool, _ random: inout RandomSource) {
+    func end(
+        _ member: SimulatedMember, powerCut: Bool, restartsAtOnce: Bool = false, _ random: inout RandomSource
+    ) {
         guard member.isRunning else { return }
-        let time = 10_000_000 + random.next() % 3_000_000_000
+        let time = restartsAtOnce ? random.next() % 20_000_000 : 10_000_000 + random.next() % 3_000_000_000
         tell(
             "member \(member.id.rawValue) \(powerCut ? "loses its power" : "is killed") for \(time / 1_000_000) ms")
         cluster.crash(member, powerCut: powerCut)
         cluster.scheduleRestart(member, after: time)
+    }
+
+    /// SIGSTOP and SIGCONT. Meanwhile what is sent to it waits in its sockets, or is lost where the others give up.
+    func pause(_ member: SimulatedMember, for time: UInt64, _ random: inout RandomSource) {
+        guard member.isRunning else { return }
+        let isLost = random.oneIn(2)
+        tell(
+            "member \(member.id.rawValue) is stopped for \(time / 1_000_000) ms"
+                + (isLost ? ", and what is sent to it is lost" : ""))
+        cluster.pause(member)
+        let links = isLost ? linksTo(member.id) : []
+        cluster.network.cut(links)
+        let incarnation = member.incarnation
+        after(time) { [self] in if member.incarnation == incarnation { cluster.resume(member) } }
+        after(time + random.next() % 200_000_000) { [self] in cluster.network.mend(links) }
     }
 
     /// The schedules in which elections go wrong (figure 8) need leaders that fall when they have just begun, several
@@ -153,12 +186,18 @@ final class MisfortunePlayer {
 
     // MARK: Network
 
-    private func cut(off member: SimulatedMember, _ kind: Misfortune.Kind, _ random: inout RandomSource) {
+    func linksTo(_ id: NodeID) -> [SimulatedNetwork.Link] {
+        cluster.members.filter { $0.id != id }.map { .init(from: $0.id, to: id) }
+    }
+
+    func linksFrom(_ id: NodeID) -> [SimulatedNetwork.Link] {
+        cluster.members.filter { $0.id != id }.map { .init(from: id, to: $0.id) }
+    }
+
+    func cut(off member: SimulatedMember, _ kind: Misfortune.Kind, _ random: inout RandomSource) {
         var links: [SimulatedNetwork.Link] = []
-        for other in cluster.members where other.id != member.id {
-            if kind != .deafness { links.append(.init(from: member.id, to: other.id)) }
-            if kind != .muteness { links.append(.init(from: other.id, to: member.id)) }
-        }
+        if kind != .deafness { links += linksFrom(member.id) }
+        if kind != .muteness { links += linksTo(member.id) }
         cut(links, "\(kind.rawValue) of member \(member.id.rawValue)", &random)
     }
 
@@ -177,7 +216,7 @@ final class MisfortunePlayer {
         cut(links, "members \(names.joined(separator: ", ")) are split off\(isMutual ? "" : ", one way")", &random)
     }
 
-    private func cut(_ links: [SimulatedNetwork.Link], _ text: String, _ random: inout RandomSource) {
+    func cut(_ links: [SimulatedNetwork.Link], _ text: String, _ random: inout RandomSource) {
         let time = 100_000_000 + random.next() % 4_000_000_000
         tell("\(text) for \(time / 1_000_000) ms")
         cluster.network.cut(links)

@@ -20,6 +20,8 @@ final class Operator {
     private var hasRotted = false
     private(set) var changesAsked = 0
     private(set) var changesDone = 0
+    /// The voters that there are to be.
+    private(set) var newestAskedVoters: [NodeID] = []
 
     init(cluster: SimulatedCluster, limits: Limits = Limits()) {
         self.cluster = cluster
@@ -60,7 +62,9 @@ final class Operator {
         var learners = configuration.learners
         let count = random.oneIn(3) ? 2 + random.below(2) : 1
         var joining: NodeID?
-        for _ in 0..<count {
+        let isRebuilt = random.oneIn(3)
+        if isRebuilt { steps = rebuild(&voters, &joining, &random) }
+        for _ in 0..<(isRebuilt ? 0 : count) {
             guard let step = draw(&voters, &learners, besides: joining, &random) else { continue }
             if [.addVoter, .addLearner].contains(step.kind), !configuration.contains(step.node) { joining = step.node }
             if !steps.contains(where: { $0.node == step.node }) { steps.append(step) }
@@ -71,6 +75,7 @@ final class Operator {
             steps.append(MemberChange(.addVoter, new.id))
         }
         guard !steps.isEmpty else { return }
+        newestAskedVoters = voters
         let transition: ConfigurationChange.Transition =
             switch random.below(6) {
             case 0: .jointExplicit
@@ -82,6 +87,28 @@ final class Operator {
         ask(
             ConfigurationChange(transition: transition, changes: steps, context: context(of: joining)),
             through: random.below(64))
+    }
+
+    /// Many go at once, and one may come: old and new voters need not have a majority in common.
+    private func rebuild(
+        _ voters: inout [NodeID], _ joining: inout NodeID?, _ random: inout RandomSource
+    ) -> [MemberChange] {
+        var steps: [MemberChange] = []
+        var kept: [NodeID] = []
+        let keep = random.oneIn(3) ? 1 : 1 + random.below(voters.count)
+        if let leader = cluster.newestLeader, voters.contains(leader), !random.oneIn(3) { kept.append(leader) }
+        while kept.count < keep {
+            let id = voters[random.below(voters.count)]
+            if !kept.contains(id) { kept.append(id) }
+        }
+        for id in voters where !kept.contains(id) { steps.append(MemberChange(.remove, id)) }
+        voters.removeAll { !kept.contains($0) }
+        if random.oneIn(2), voters.count < limits.votersMax, let new = machine() {
+            joining = new.id
+            voters.append(new.id)
+            steps.append(MemberChange(.addVoter, new.id))
+        }
+        return steps
     }
 
     private func draw(

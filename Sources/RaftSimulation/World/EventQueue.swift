@@ -3,27 +3,20 @@ package import Platform
 /// The only thing that moves in the simulated world: events at virtual times, taken one after another. Two events at
 /// the same time happen in the order in which they were put in, so that one seed gives one run.
 package final class EventQueue {
-    /// What the heap moves about: plain numbers. Moving the actions themselves would count references all the way.
-    private struct Event {
-        var time: UInt64
-        var order: UInt64
-        var slot: Int
-    }
-
     package private(set) var now: UInt64 = 1
     /// How many events have happened.
     package private(set) var steps = 0
     /// A play that has not ended by then goes round in circles.
     package let stepsMax = 3_000_000
     package var random: RandomSource
-    private var heap: [Event] = []
+    private var heap = EventHeap()
     private var actions: [(() -> Void)?] = []
     private var freeSlots: [Int] = []
     private var nextOrder: UInt64 = 0
 
     package init(seed: UInt64) { random = RandomSource(seed: seed) }
 
-    package var isEmpty: Bool { heap.isEmpty }
+    package var isEmpty: Bool { heap.first == nil }
 
     package func schedule(after delay: UInt64, _ action: @escaping () -> Void) {
         schedule(at: now &+ delay, action)
@@ -38,9 +31,15 @@ package final class EventQueue {
             slot = actions.count
             actions.append(action)
         }
-        heap.append(Event(time: max(time, now), order: nextOrder, slot: slot))
+        heap.push(EventHeap.Event(time: max(time, now), order: nextOrder, slot: slot))
         nextOrder += 1
-        siftUp(heap.count - 1)
+    }
+
+    /// Forgets what has not happened yet, and with it everybody whom it would have happened to.
+    package func removeAll() {
+        heap = EventHeap()
+        actions = []
+        freeSlots = []
     }
 
     /// Lets events happen until `time`; then that is the time.
@@ -52,45 +51,60 @@ package final class EventQueue {
     /// Lets the next event happen; false if there is none.
     @discardableResult
     package func step() -> Bool {
-        guard let next = heap.first else { return false }
-        let last = heap.removeLast()
-        if !heap.isEmpty {
-            heap[0] = last
-            siftDown(0)
-        }
+        guard let next = heap.pop() else { return false }
         now = max(now, next.time)
         steps += 1
-        let action = actions[next.slot]
-        actions[next.slot] = nil
+        var action: (() -> Void)?
+        swap(&action, &actions[next.slot])
         freeSlots.append(next.slot)
         action?()
         return true
     }
+}
 
-    private func precedes(_ a: Int, _ b: Int) -> Bool {
-        (heap[a].time, heap[a].order) < (heap[b].time, heap[b].order)
+/// The events to come, the next one first.
+private struct EventHeap {
+    /// What the heap moves about: plain numbers. Moving the actions themselves would count references all the way.
+    struct Event {
+        var time: UInt64
+        var order: UInt64
+        var slot: Int
+
+        func precedes(_ other: Event) -> Bool {
+            time != other.time ? time < other.time : order < other.order
+        }
     }
 
-    private func siftUp(_ start: Int) {
-        var place = start
+    private var events: [Event] = []
+
+    var first: Event? { events.first }
+
+    mutating func push(_ event: Event) {
+        events.append(event)
+        var place = events.count - 1
         while place > 0 {
             let parent = (place - 1) / 2
-            guard precedes(place, parent) else { return }
-            heap.swapAt(place, parent)
+            guard event.precedes(events[parent]) else { break }
+            events[place] = events[parent]
             place = parent
         }
+        events[place] = event
     }
 
-    private func siftDown(_ start: Int) {
-        var place = start
+    mutating func pop() -> Event? {
+        guard let next = events.first, let last = events.popLast() else { return nil }
+        let count = events.count
+        guard count > 0 else { return next }
+        var place = 0
         while true {
-            var least = place
-            for child in [2 * place + 1, 2 * place + 2] where child < heap.count && precedes(child, least) {
-                least = child
-            }
-            guard least != place else { return }
-            heap.swapAt(place, least)
-            place = least
+            var child = 2 * place + 1
+            guard child < count else { break }
+            if child + 1 < count, events[child + 1].precedes(events[child]) { child += 1 }
+            guard events[child].precedes(last) else { break }
+            events[place] = events[child]
+            place = child
         }
+        events[place] = last
+        return next
     }
 }

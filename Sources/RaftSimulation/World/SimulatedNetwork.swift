@@ -20,11 +20,14 @@ package final class SimulatedNetwork {
     }
 
     package var conditions = Conditions()
+    /// Told of every message that is sent, before anything becomes of it.
+    package var onSend: ((Message) -> Void)?
     package private(set) var delivered = 0
     package private(set) var lost = 0
     private let queue: EventQueue
     private var receivers: [(node: NodeID, receiver: any PeerReceiver, world: SimulatedWorld)] = []
     private var cuts: [Link] = []
+    private var late: [(node: NodeID, most: UInt64)] = []
 
     /// One direction between two members.
     package struct Link: Hashable, Sendable {
@@ -55,9 +58,23 @@ package final class SimulatedNetwork {
         }
     }
 
-    package func heal() { cuts = [] }
+    /// Most messages to this member take up to so much longer, and some come twice; zero ends it.
+    package func delay(messagesTo node: NodeID, by most: UInt64) {
+        late.removeAll { $0.node == node }
+        if most > 0 { late.append((node, most)) }
+    }
+
+    package func heal() {
+        cuts = []
+        late = []
+    }
 
     private func isCut(_ from: NodeID, _ to: NodeID) -> Bool { cuts.contains(Link(from: from, to: to)) }
+
+    private func delay(to node: NodeID) -> UInt64 {
+        guard let late = late.first(where: { $0.node == node }), !queue.random.oneIn(4) else { return delay() }
+        return delay() + late.most / 2 + queue.random.next() % (late.most / 2 + 1)
+    }
 
     private func delay() -> UInt64 {
         let spread = conditions.mostDelay - conditions.leastDelay
@@ -69,6 +86,7 @@ package final class SimulatedNetwork {
     }
 
     fileprivate func send(_ message: Message) {
+        onSend?(message)
         if conditions.lossOneIn > 0, queue.random.oneIn(conditions.lossOneIn) {
             lost += 1
             return
@@ -78,8 +96,9 @@ package final class SimulatedNetwork {
         if conditions.duplicationOneIn > 0, !message.isProposal, queue.random.oneIn(conditions.duplicationOneIn) {
             copies = 2
         }
+        if late.contains(where: { $0.node == message.to }), !message.isProposal, queue.random.oneIn(3) { copies = 2 }
         for _ in 0..<copies {
-            queue.schedule(after: delay()) { [self] in
+            queue.schedule(after: delay(to: message.to)) { [self] in
                 // A cut takes what is under way as well.
                 guard !isCut(message.from, message.to),
                     let target = receivers.first(where: { $0.node == message.to })

@@ -312,6 +312,8 @@ struct ScenarioCluster {
                 transcript.note("\(id) answers read \(read.rawValue) at \(index.rawValue)")
             case .readRefused(let read, let reason):
                 transcript.note("\(id) refuses read \(read.rawValue): \(reason)")
+            // Upstream drops what it does not take; who had passed it on is told by our shell.
+            case .forwardRefused, .forwardAnswered: break
             case .roleChanged: break
             }
         }
@@ -673,6 +675,7 @@ extension Message {
         case .readIndexReply: "MsgReadIndexResp"
         case .timeoutNow: "MsgTimeoutNow"
         case .transferLeadership: "MsgTransferLeader"
+        case .forwardAnswer: "MsgForwardAnswer"
         }
     }
 

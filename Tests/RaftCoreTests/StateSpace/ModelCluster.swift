@@ -226,7 +226,7 @@ struct ModelCluster {
             return facts.durableTerm > term
                 || facts.durableTerm == term
                     && !(facts.term == term && (facts.role == .candidate || facts.role == .leader))
-        case .propose, .readIndex, .readIndexReply, .transferLeadership: return false
+        case .propose, .readIndex, .readIndexReply, .transferLeadership, .forwardAnswer: return false
         }
     }
 
@@ -385,7 +385,7 @@ struct ModelCluster {
         case .readIndex(let id): return head + "asks for read \(id.rawValue)"
         case .readIndexReply(let id, let index): return head + "read \(id.rawValue) at \(index.rawValue)"
         case .timeoutNow: return head + "campaign now"
-        case .propose, .transferLeadership: return head + "\(message.body)"
+        case .propose, .transferLeadership, .forwardAnswer: return head + "\(message.body)"
         }
     }
 

@@ -253,8 +253,7 @@ struct ModelWorld {
                 run.fail("leads term \(term.rawValue) without its own vote for it on its disk")
             }
         case .readRefused, .proposalsRefused, .configurationChangeRefused, .transferRefused, .transferEnded,
-            .roleChanged,
-            .trace:
+            .forwardRefused, .forwardAnswered, .roleChanged, .trace:
             break
         }
     }

@@ -48,6 +48,8 @@ struct TestCluster {
         var refusals: [(count: Int, reason: RefusalReason)] = []
         var refusedChanges: [(offset: Int, reason: ConfigurationRefusal)] = []
         var refusedTransfers: [TransferRefusal] = []
+        var refusedForwards: [(what: RefusedForward, from: UInt64)] = []
+        var answers: [ForwardAnswer] = []
         var transfers: [(to: UInt64, outcome: TransferOutcome)] = []
         var traces: [TraceEvent] = []
         var roles: [RoleSummary] = []
@@ -173,6 +175,9 @@ struct TestCluster {
                 members[at].refusedChanges.append((offset, reason))
             case .transferRefused(_, let reason): members[at].refusedTransfers.append(reason)
             case .transferEnded(let to, let outcome): members[at].transfers.append((to.rawValue, outcome))
+            case .forwardRefused(let refused, let from):
+                members[at].refusedForwards.append((refused, from.rawValue))
+            case .forwardAnswered(let answer): members[at].answers.append(answer)
             case .roleChanged(let summary): members[at].roles.append(summary)
             case .trace(let event): members[at].traces.append(event)
             }

@@ -32,6 +32,27 @@ extension LibraryTests {
             await cluster.stop()
         }
 
+        @Test func `a member that is far behind gets entries that are not in memory any more`() async throws {
+            let options = quickOptions {
+                $0.logCacheBytes = 20_000
+                $0.segmentBytes = 64 << 10
+                $0.maxCommandBytes = 4_096
+            }
+            let cluster = Cluster(3, options: options)
+            try await cluster.start()
+            let away = try await cluster.followers()[0].id
+            await cluster.stop(away)
+            let leader = try await cluster.leader()
+            for number in 0..<400 { try await leader.put("k\(number)", String(repeating: "x", count: 1_000)) }
+            let back = try await cluster.start(away)
+            let events = back.events
+            // Meanwhile there is more to come.
+            for number in 400..<500 { try await leader.put("k\(number)", String(repeating: "x", count: 1_000)) }
+            #expect(try await eventually { try await back.read(.local) { $0.values.count } == 500 })
+            await cluster.stop()
+            for await event in events { if case .snapshotInstalled = event { Issue.record("by a snapshot") } }
+        }
+
         @Test(arguments: [Cluster.Way.inMemory, .tcp])
         func `a member that is too far behind gets a snapshot`(_ way: Cluster.Way) async throws {
             let options = quickOptions {

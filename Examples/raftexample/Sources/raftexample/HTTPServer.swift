@@ -19,7 +19,8 @@ struct HTTPServer: Service {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .bind(host: "0.0.0.0", port: port) { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+                    try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: false)
+                    try channel.pipeline.syncOperations.addHandler(UnreadableRequestHandler())
                     try channel.pipeline.syncOperations.addHandler(ResponsePartHandler())
                     return try Connection(wrappingChannelSynchronously: channel)
                 }
@@ -103,5 +104,48 @@ private final class ResponsePartHandler: ChannelOutboundHandler {
             case .end(let trailers): .end(trailers)
             }
         context.write(wrapOutboundOut(part), promise: promise)
+    }
+}
+
+/// Answers a request that is no HTTP, or whose body is not, before its connection ends.
+private final class UnreadableRequestHandler: ChannelDuplexHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    /// Of the request that is being read.
+    private var method: HTTPMethod?
+    private var isAnswering = false
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): method = head.method
+        case .body: break
+        case .end: method = nil
+        }
+        context.fireChannelRead(data)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        switch unwrapOutboundIn(data) {
+        case .head(let head): isAnswering = head.status.code >= 200
+        case .body: break
+        case .end: isAnswering = false
+        }
+        context.write(data, promise: promise)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if error is HTTPParserError, !isAnswering {
+            let text = method.map { "Failed on \($0.rawValue)\n" } ?? "Bad request\n"
+            let headers = HTTPHeaders([("Connection", "close"), ("Content-Length", "\(text.utf8.count)")])
+            let head = HTTPResponseHead(version: .http1_1, status: .badRequest, headers: headers)
+            context.write(wrapOutboundOut(.head(head)), promise: nil)
+            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: text)))), promise: nil)
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        }
+        // The connection ends with it.
+        context.fireErrorCaught(error)
     }
 }

@@ -34,12 +34,12 @@ public enum RaftError: Error, Hashable, Sendable {
     case unknownMember(NodeID)
     /// A member with this id is there already; ids are not used twice.
     case memberExists(NodeID)
-    /// After the change, too few of the voters could be reached to decide anything.
-    case wouldLoseQuorum(String)
+    /// After the change, too few of the voters could be reached to decide anything: these cannot.
+    case wouldLoseQuorum(unreachable: [NodeID])
     /// The change makes no sense, or cannot be made now.
-    case membershipRefused(String)
-    /// Leadership did not move in time. Nothing is lost: whoever leads goes on.
-    case transferFailed(String)
+    case membershipRefused(MembershipRefusal)
+    /// Leadership did not go where it should. Nothing is lost: whoever leads goes on.
+    case transferFailed(TransferFailure)
 
     // MARK: Starting
 
@@ -52,6 +52,8 @@ public enum RaftError: Error, Hashable, Sendable {
     /// The disk, or the operating system, refused.
     case cannotOpen(String, reason: String)
     case cannotListen(String)
+    /// The operating system gave no thread.
+    case systemRefused(String)
     case invalidOptions(String)
     /// A member is started once. Make a new one to start again.
     case alreadyStarted
@@ -82,7 +84,9 @@ extension RaftError: CustomStringConvertible {
         case .removed: "the member was removed from the cluster"
         case .unknownMember(let id): "there is no member \(id)"
         case .memberExists(let id): "member \(id) is there already"
-        case .wouldLoseQuorum(let reason): "the cluster would lose its quorum: \(reason)"
+        case .wouldLoseQuorum(let unreachable):
+            "the cluster would lose its quorum: "
+                + "\(unreachable.map(\.description).joined(separator: ", ")) cannot be reached"
         case .membershipRefused(let reason): "the membership cannot be changed: \(reason)"
         case .transferFailed(let reason): "leadership was not transferred: \(reason)"
         case .directoryInUse(let path): "\(path) is in use by another member"
@@ -91,7 +95,7 @@ extension RaftError: CustomStringConvertible {
             "\(path) is damaged: \(reason). Nothing was changed; restore it from a copy, or remove the member from the "
                 + "cluster and add a new one with an empty directory"
         case .cannotOpen(let path, let reason): "\(path) cannot be opened: \(reason)"
-        case .cannotListen(let reason): reason
+        case .cannotListen(let reason), .systemRefused(let reason): reason
         case .invalidOptions(let reason): "invalid options: \(reason)"
         case .alreadyStarted: "the member was started before"
         }

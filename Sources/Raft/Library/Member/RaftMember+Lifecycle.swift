@@ -107,6 +107,7 @@ extension RaftMember {
         let error = (ended.value ?? end).error
         proposals.end(error)
         reads.end(error)
+        transfers.end(error)
         hub.finish()
     }
 
@@ -171,7 +172,10 @@ extension RaftMember {
     ) throws(RaftError) -> Running {
         let store = SnapshotStore(directory: "\(root)/snapshots", fileSystem: fileSystem)
         let adapter: Adapter
+        let register: DirectoryRegister
         do {
+            // First, so that there is never a state or a log without it.
+            register = try openRegister(root, store)
             adapter = try openMachine(store, logDirectory: "\(root)/log")
         } catch {
             throw describe(error, root)
@@ -184,16 +188,17 @@ extension RaftMember {
         let nodeOptions = options.nodeOptions(
             id: id, randomSeed: entropy.next(),
             firstSequence: clock.wallMilliseconds() << 20 | entropy.next() & 0xfffff)
-        let attached = try makeTransport(seed: entropy.next())
+        let relay = FailureRelay()
+        let attached = try makeTransport(seed: entropy.next(), register: register, relay: relay)
         var environment = RaftNode<Adapter>.Environment(
-            world: ThreadWorld(), fileSystem: fileSystem, logDirectory: "\(root)/log",
+            world: options.makeWorld(), fileSystem: fileSystem, logDirectory: "\(root)/log",
             identity: withUnsafeBytes(of: (options.clusterID.littleEndian, id.rawValue.littleEndian)) { Array($0) },
             makeTransport: { receiver in
                 try attached.start(receiver)
                 return attached.attached.transport
             },
             snapshotReceiver: SnapshotFileReceiver(store: store),
-            trace: { [logger] event in MemberLog.log(event, to: logger) },
+            trace: { [logger] event in MemberLog.log(event, to: logger) { "\($0)" } },
             failed: { [weak self] failure in self?.nodeFailed(RaftFailure(failure)) })
         environment.segmentBytes = options.segmentBytes ?? (isInMemory ? 1 << 20 : 16 << 20)
         if !isInMemory { environment.runInBackground = { work in SystemThread.start(name: "wal-fill", work) } }
@@ -207,6 +212,7 @@ extension RaftMember {
             attached.attached.transport.stop()
             throw describe(error, root)
         }
+        relay.attach { [weak node] failure in node?.fail(failure) }
         if node.recovery.tornTailBytes > 0 {
             logger.warning(
                 "cut a write that was never acknowledged from the log's end",
@@ -214,6 +220,18 @@ extension RaftMember {
         }
         directory.attach(attached.attached.transport)
         return Running(node: node, attached: attached.attached, lock: lock, background: startBackground(node))
+    }
+
+    /// Which directories this member and the others run on.
+    private func openRegister(_ root: String, _ store: SnapshotStore) throws -> DirectoryRegister {
+        let files = store.fileSystem
+        if let register = try DirectoryRegister.open(in: root, files) { return register }
+        for part in [store.directory, "\(root)/log"] where files.exists(part) {
+            guard try files.list(part).isEmpty else {
+                throw SnapshotDamage(reason: "its file \"\(DirectoryRegister.fileName)\" is missing")
+            }
+        }
+        return try DirectoryRegister.make(in: root, files)
     }
 
     /// The newest snapshot; for a new cluster, the state as it was given, written down as the first one.
@@ -252,7 +270,7 @@ extension RaftMember {
     }
 
     private func makeTransport(
-        seed: UInt64
+        seed: UInt64, register: DirectoryRegister, relay: FailureRelay
     ) throws(RaftError) -> (attached: AttachedTransport, start: @Sendable (any PeerReceiver) throws -> Void) {
         let id = id
         let cluster = options.clusterID
@@ -261,7 +279,7 @@ extension RaftMember {
         case .tcp(let tcp):
             let nio = try tcp.make(
                 node: id, cluster: cluster, seed: seed, ownAddress: directory.address(of: id),
-                isKnown: { directory.isKnown($0) }, logger: logger)
+                isKnown: { directory.isKnown($0) }, register: register, relay: relay, logger: logger)
             nio.setPeers(directory.addresses)
             let attached = AttachedTransport(
                 transport: nio,
@@ -291,6 +309,8 @@ extension RaftMember {
         case WALError.io(let error): .cannotOpen(root, reason: "\(error)")
         case let error as WALError: .damagedDirectory(root, reason: "\(error)")
         case let error as FileError: .cannotOpen(root, reason: "\(error)")
+        case let error as ThreadRefusal: .systemRefused("\(error)")
+        case let error as DirectoryRegisterDamage: .damagedDirectory(root, reason: "\(error)")
         case let error as SnapshotDamage: .damagedDirectory(root, reason: "\(error)")
         case let error as PeerTransportError: .cannotListen("\(error)")
         case let failure as NodeFailure where failure.part == .stateMachine: .failed(RaftFailure(failure))
@@ -330,6 +350,7 @@ extension RaftMember {
         hub.finish()
         proposals.end(.removed)
         reads.end(.removed)
+        transfers.end(.removed)
     }
 
     private func snapshotDone(_ isTaken: Bool, _ index: LogIndex) {
@@ -342,11 +363,13 @@ extension RaftMember {
         logger.critical("the member has stopped by itself", metadata: ["reason": "\(failure)"])
         proposals.note(.failed(failure))
         reads.note(.failed(failure))
+        transfers.note(.failed(failure))
         ended.set(.failed(failure))
         hub.send(.failed(failure))
         hub.finish()
         proposals.end(.failed(failure))
         reads.end(.failed(failure))
+        transfers.end(.failed(failure))
     }
 
     /// Figures for the metrics, and members that have left.
@@ -361,36 +384,6 @@ extension RaftMember {
                 directory.forgetLeavers(now: monotonicNanoseconds())
                 do { try await Task.sleep(for: .seconds(1)) } catch { return }
             }
-        }
-    }
-}
-
-enum MemberLog {
-    static func log(_ event: TraceEvent, to logger: Logger) {
-        switch event {
-        case .becameFollower(let term, _): logger.info("became follower", metadata: ["term": "\(term.rawValue)"])
-        case .becamePreCandidate(let term):
-            logger.info("asks whether it could win an election", metadata: ["term": "\(term.rawValue)"])
-        case .becameCandidate(let term):
-            logger.info("is starting a new election", metadata: ["term": "\(term.rawValue)"])
-        case .becameLeader(let term): logger.info("became leader", metadata: ["term": "\(term.rawValue)"])
-        case .steppedDownWithoutQuorum(let term):
-            logger.warning(
-                "stepped down as leader: the quorum did not answer for an election timeout",
-                metadata: ["term": "\(term.rawValue)"])
-        case .configurationChanged(let configuration):
-            logger.info(
-                "the membership changed",
-                metadata: [
-                    "voters": "\(configuration.voters.map(\.description).joined(separator: ","))",
-                    "learners": "\(configuration.learners.map(\.description).joined(separator: ","))",
-                ])
-        case .configurationRefused(let reason):
-            logger.warning("a change of the membership was refused", metadata: ["reason": "\(reason)"])
-        case .messageIgnored(let from, let term, let reason):
-            logger.debug(
-                "a message was ignored",
-                metadata: ["from": "\(from)", "term": "\(term.rawValue)", "reason": "\(reason)"])
         }
     }
 }

@@ -58,8 +58,7 @@ extension RaftMember {
 
     private func isWorthRepeating(_ error: RaftError) -> Bool {
         switch error {
-        case .noLeader, .overloaded: true
-        case .membershipRefused(let reason): reason.contains("unapplied") || reason.contains("joint")
+        case .noLeader, .overloaded, .membershipRefused(.anotherUnderWay): true
         default: false
         }
     }
@@ -76,7 +75,7 @@ extension RaftMember {
     private func prepare(_ steps: [MembershipStep], _ running: Running) throws(RaftError) -> ConfigurationChange {
         let roster = directory.peers
         let configuration = directory.configuration
-        guard !configuration.voters.isEmpty else { throw .membershipRefused("this member knows no cluster yet") }
+        guard !configuration.voters.isEmpty else { throw .membershipRefused(.noCluster) }
         var changes: [MemberChange] = []
         var addresses: [RaftPeer] = []
         func known(_ id: NodeID) throws(RaftError) -> RaftPeer {
@@ -84,9 +83,9 @@ extension RaftMember {
             return peer
         }
         func fresh(_ peer: RaftPeer, promotes: Bool) throws(RaftError) {
-            guard peer.id.rawValue != 0 else { throw .membershipRefused("0 is no member's id") }
+            guard peer.id.rawValue != 0 else { throw .membershipRefused(.invalidID) }
             guard peer.address.utf8.count <= RosterCodec.addressBytesMax else {
-                throw .membershipRefused("the address of member \(peer.id) is too long")
+                throw .membershipRefused(.addressTooLong(peer.id))
             }
             if let old = roster.first(where: { $0.id == peer.id }), !(promotes && old.role == .learner) {
                 throw .memberExists(peer.id)
@@ -102,10 +101,10 @@ extension RaftMember {
                 try fresh(peer, promotes: false)
                 changes.append(MemberChange(.addLearner, peer.id))
             case .promote(let id):
-                guard try known(id).role == .learner else { throw .membershipRefused("member \(id) votes already") }
+                guard try known(id).role == .learner else { throw .membershipRefused(.votesAlready(id)) }
                 changes.append(MemberChange(.addVoter, id))
             case .demote(let id):
-                guard try known(id).role == .voter else { throw .membershipRefused("member \(id) does not vote") }
+                guard try known(id).role == .voter else { throw .membershipRefused(.doesNotVote(id)) }
                 changes.append(MemberChange(.addLearner, id))
             case .remove(let id):
                 _ = try known(id)
@@ -117,8 +116,8 @@ extension RaftMember {
                 changes.append(MemberChange(.update, id))
             }
         }
-        guard Set(changes.map(\.node)).count == changes.count else {
-            throw .membershipRefused("a member is named twice")
+        for place in changes.indices where changes[..<place].contains(where: { $0.node == changes[place].node }) {
+            throw .membershipRefused(.namedTwice(changes[place].node))
         }
         let change = ConfigurationChange(
             changes: changes, context: addresses.isEmpty ? [] : RosterCodec.encode(addresses))
@@ -133,9 +132,9 @@ extension RaftMember {
         do {
             after = try before.applying(change)
         } catch {
-            throw .membershipRefused(error.reason)
+            throw RaftError(error)
         }
-        guard !after.voters.isEmpty else { throw .wouldLoseQuorum("nobody would vote any more") }
+        guard !after.voters.isEmpty else { throw .membershipRefused(.removesAllVoters) }
         guard options.guardsQuorum, before.voters != after.voters else { return }
         // Those that are new are trusted to come; those that are there and cannot be reached are not.
         let reached = after.voters.filter { voter in
@@ -143,37 +142,74 @@ extension RaftMember {
         }
         let needed = after.voters.count / 2 + 1
         guard reached.count >= needed else {
-            let missing = after.voters.filter { !reached.contains($0) }.map(\.description).joined(separator: ", ")
-            throw .wouldLoseQuorum(
-                "\(needed) of \(after.voters.count) voters are needed, and \(missing) cannot be reached")
+            throw .wouldLoseQuorum(unreachable: after.voters.filter { !reached.contains($0) })
         }
     }
 
     // MARK: Leadership
 
-    /// Has another member lead.
+    /// Has another member lead, and waits until it does. Can be asked of any member; the leader is the one to do it.
     ///
     /// - Parameters:
-    ///   - id: a voter; nil for any that can be reached.
-    ///   - timeout: what an election may take; nil for two election timeouts.
-    public func transferLeadership(to id: NodeID?, timeout: Duration? = nil) async throws(RaftError) {
-        let running = try requireRunning()
-        guard let leader = running.node.published.status.leader else { throw .noLeader }
-        let voters = directory.configuration.voters
-        if let id {
-            guard directory.peers.contains(where: { $0.id == id }) else { throw .unknownMember(id) }
-            guard voters.contains(id) else { throw .transferFailed("member \(id) does not vote") }
-        }
-        let reachable = voters.first { $0 != leader && ($0 == self.id || running.attached.isConnected($0) ?? true) }
-        guard let target = id ?? reachable else { throw .transferFailed("nobody else can be reached") }
-        if leader == target { return }
+    ///   - id: a voter; nil for the best one: it has everything that is committed and can be reached.
+    ///   - timeout: what all of it may take; nil for two election timeouts.
+    /// - Returns: who leads now.
+    /// - Throws: ``RaftError/transferFailed(_:)``, ``RaftError/unknownMember(_:)``, ``RaftError/noLeader``.
+    @discardableResult
+    public func transferLeadership(to id: NodeID?, timeout: Duration? = nil) async throws(RaftError) -> NodeID {
+        if let id, !directory.peers.contains(where: { $0.id == id }) { throw .unknownMember(id) }
         let end = ContinuousClock.now + (timeout ?? options.electionTimeout * 2)
-        running.node.transferLeadership(to: target)
-        while ContinuousClock.now < end {
-            let now = try requireRunning().node.published.status.leader
-            if now == target || (id == nil && now != nil && now != leader) { return }
-            try await pause()
+        while true {
+            let leader = try await waitForLeader(timeout: end - ContinuousClock.now)
+            if id == leader { return leader }
+            switch try await askForTransfer(to: id, within: end - ContinuousClock.now) {
+            case .leads(let now):
+                if now == id || id == nil && now != leader { return now }
+                throw .transferFailed(.anotherLeads(now))
+            case .refused(.alreadyLeader): return id ?? leader
+            case .refused(.noLeader) where ContinuousClock.now < end: try await pause()
+            case .refused(let reason): throw RaftError(reason, target: id)
+            case .ended(let target, let outcome): throw RaftError(outcome, target: target)
+            }
         }
-        throw .transferFailed("member \(target) did not take over in time")
+    }
+
+    private func askForTransfer(
+        to id: NodeID?, within patience: Duration
+    ) async throws(RaftError) -> TransferConclusion {
+        let running = try requireRunning()
+        do throws(RaftError) {
+            return try await transfers.ask { ticket in
+                running.node.transferLeadership(to: id, ticket: ticket, timeoutNanoseconds: patience.nanoseconds)
+            }
+        } catch {
+            if error == .timedOut { throw .transferFailed(.timedOut(id)) }
+            throw await explained(error)
+        }
+    }
+}
+
+extension RaftError {
+    fileprivate init(_ refusal: TransferRefusal, target: NodeID?) {
+        self =
+            switch refusal {
+            case .noLeader: .noLeader
+            case .notVoter: target.map { .transferFailed(.notVoter($0)) } ?? .transferFailed(.nobodySuitable)
+            case .nobodySuitable: .transferFailed(.nobodySuitable)
+            case .leaderRemoved: .transferFailed(.leaderIsLeaving)
+            // Not told to those who wait: they wait with the others.
+            case .alreadyLeader, .alreadyUnderWay: .transferFailed(.superseded)
+            }
+    }
+
+    fileprivate init(_ outcome: TransferOutcome, target: NodeID) {
+        self =
+            switch outcome {
+            case .timedOut: .transferFailed(.timedOut(target))
+            case .targetRemoved: .transferFailed(.targetRemoved(target))
+            case .superseded: .transferFailed(.superseded)
+            // A hand-over is followed by a new leader.
+            case .leadershipLost, .handedOver: .transferFailed(.leadershipLost)
+            }
     }
 }

@@ -31,6 +31,7 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
     let directory: PeerDirectory
     let proposals = RequestSink<Adapter.Result>()
     let reads = RequestSink<StateBox<Machine>>()
+    let transfers = RequestSink<TransferConclusion>()
     /// Why the member is no longer at work.
     let ended = OneShot<End>()
     let phase = Mutex(Phase.idle)
@@ -164,14 +165,12 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
         payload.append(contentsOf: command)
         let start = monotonicNanoseconds()
         do throws(RaftError) {
-            let answer = try await proposals.ask { ticket in
-                running.node.propose(CommandProposal(payload: payload, ticket: ticket))
-            }
+            let answer = try await ask(payload, of: running)
             metrics.proposed(nanoseconds: monotonicNanoseconds() - start, succeeded: true)
             switch answer {
             case .response(let response): return response
             case .rejected(let reason): throw RaftError.rejected(reason)
-            case .membershipChanged: throw RaftError.membershipRefused("the answer was another request's")
+            case .membershipChanged: throw RaftError.membershipRefused(.impossible("the answer was another request's"))
             }
         } catch {
             if case .rejected = error {
@@ -179,6 +178,22 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
                 metrics.proposed(nanoseconds: monotonicNanoseconds() - start, succeeded: false)
             }
             throw await explained(error)
+        }
+    }
+
+    /// A leader that is handing over takes nothing that a follower passes on, and says so: then it is proposed anew, to
+    /// the next leader, which does no harm, since nobody has taken it.
+    private func ask(_ payload: [UInt8], of running: Running) async throws(RaftError) -> Adapter.Result {
+        let end = ContinuousClock.now + options.requestTimeout
+        while true {
+            do throws(RaftError) {
+                return try await proposals.ask { ticket in
+                    running.node.propose(CommandProposal(payload: payload, ticket: ticket))
+                }
+            } catch {
+                guard error == .noLeader, ContinuousClock.now + options.heartbeatInterval < end else { throw error }
+                try await pause()
+            }
         }
     }
 

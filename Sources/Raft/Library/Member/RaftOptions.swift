@@ -42,6 +42,9 @@ public struct RaftOptions: Sendable {
     public var snapshotBytes = 64 << 20
     /// Entries that stay in the log behind a snapshot, for followers that are a little behind.
     public var catchUpEntries: UInt64 = 5_000
+    /// Bytes of the newest entries that are kept in memory for followers that are close behind; what is not applied yet
+    /// is kept whatever it takes. Who is further behind gets entries from the log's files.
+    public var logCacheBytes = 64 << 20
     /// The log is kept in files of this size; nil for 16 MiB on disk and 1 MiB in memory.
     public var segmentBytes: Int?
 
@@ -50,6 +53,9 @@ public struct RaftOptions: Sendable {
     public var handsOverOnShutdown = true
     /// Whether changes of the membership that would leave too few voters that can be reached are refused.
     public var guardsQuorum = true
+
+    /// Tests have one in which threads run out.
+    var makeWorld: @Sendable () -> any World = { ThreadWorld() }
 
     public init() {}
 
@@ -62,6 +68,7 @@ public struct RaftOptions: Sendable {
         if maxPendingRequests < 1 { return "maxPendingRequests is \(maxPendingRequests)" }
         if maxUncommittedBytes < maxCommandBytes { return "maxUncommittedBytes is below maxCommandBytes" }
         if snapshotEntries < 1 || snapshotBytes < 1 { return "a snapshot after nothing" }
+        if logCacheBytes < 0 { return "logCacheBytes is \(logCacheBytes)" }
         if let segmentBytes, !(64 << 10...1 << 30).contains(segmentBytes) { return "segmentBytes is \(segmentBytes)" }
         if clusterName.isEmpty { return "clusterName is empty" }
         return nil
@@ -79,6 +86,7 @@ public struct RaftOptions: Sendable {
         options.heartbeatTicks = 1
         options.preVote = preVote
         options.readMode = readMode == .lease ? .lease : .quorum
+        options.refusesQuorumLoss = guardsQuorum
         options.requestTimeoutNanoseconds = requestTimeout.nanoseconds
         options.readRetryNanoseconds = min(options.readRetryNanoseconds, options.tickNanoseconds * 5)
         options.maxPendingRequests = maxPendingRequests
@@ -86,6 +94,7 @@ public struct RaftOptions: Sendable {
         // The log is cut with every snapshot, and a snapshot is looked for every tenth of a second.
         options.snapshotCount = 1
         options.catchUpEntries = catchUpEntries
+        options.entryCacheBytes = logCacheBytes
         options.flushIntervalNanoseconds = 100_000_000
         return options
     }

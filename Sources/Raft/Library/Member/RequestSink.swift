@@ -1,3 +1,4 @@
+import RaftCore
 import Synchronization
 
 /// Those who wait for answers, by the number of their request. Every request ends exactly once: with its answer, when
@@ -79,9 +80,24 @@ extension RaftError {
             case .noLeader, .leaderChanging, .timedOutByLeaderFailure: .noLeader
             case .tooManyRequests: .overloaded
             case .timedOut: .timedOut
-            case .configurationRefused(let reason): .membershipRefused("\(reason)")
+            case .configurationRefused(let reason): RaftError(reason)
             case .notMember: .removed
             case .stopped: end ?? .stopped
+            }
+    }
+}
+
+extension RaftError {
+    init(_ refusal: ConfigurationRefusal) {
+        self =
+            switch refusal {
+            case .undecodable(let reason), .impossible(let reason): .membershipRefused(.impossible(reason))
+            case .pending, .isJoint: .membershipRefused(.anotherUnderWay)
+            case .isNotJoint: .membershipRefused(.impossible(refusal.description))
+            case .removesAllVoters: .membershipRefused(.removesAllVoters)
+            // One is enough to know what is wrong.
+            case .unknownMembers(let ids): ids.first.map { .unknownMember($0) } ?? .membershipRefused(.impossible(""))
+            case .losesQuorum(let silent): .wouldLoseQuorum(unreachable: silent)
             }
     }
 }

@@ -51,7 +51,7 @@ public struct RaftTransport: Sendable {
 extension RaftTransport.TCPOptions {
     func make(
         node: NodeID, cluster: UInt64, seed: UInt64, ownAddress: String?, isKnown: @escaping @Sendable (NodeID) -> Bool,
-        logger: Logger
+        register: DirectoryRegister, relay: FailureRelay, logger: Logger
     ) throws(RaftError) -> NIOPeerTransport {
         var addresses = listen
         if addresses.isEmpty, let ownAddress { addresses = [ownAddress] }
@@ -59,14 +59,19 @@ extension RaftTransport.TCPOptions {
             throw .invalidOptions("no address to listen on: give one, or put this member into the cluster's list")
         }
         var options = NIOPeerTransportOptions(
-            node: node, cluster: cluster, listenAddresses: addresses, seed: seed,
-            log: { level, message, fields in
-                logger.log(
-                    level: Logger.Level(level), "\(message)",
-                    metadata: Logger.Metadata(fields.map { ($0.0, "\($0.1)") }, uniquingKeysWith: { first, _ in first })
-                )
-            })
+            node: node, cluster: cluster, listenAddresses: addresses, seed: seed, log: MemberLog.transport(logger))
         options.isKnown = isKnown
+        options.directory = register.own
+        options.recognise = { register.recognise($0, $1) }
+        options.disowned = { peer in
+            relay.fail(
+                NodeFailure(
+                    part: .membership,
+                    reason:
+                        "member \(peer) knows this member with another directory. Without that one it has forgotten "
+                        + "what it voted for and acknowledged, and must not take part: start it with its own "
+                        + "directory, or, where that is lost, remove it and add a new member with another id"))
+        }
         options.limits.snapshotBytesPerSecond = snapshotBytesPerSecond
         if let configureChannel {
             options.configureChannel = { channel, side in
@@ -77,18 +82,6 @@ extension RaftTransport.TCPOptions {
             }
         }
         return NIOPeerTransport(options, eventLoops: .own(threads: 1))
-    }
-}
-
-extension Logger.Level {
-    fileprivate init(_ level: PeerTransportLogLevel) {
-        self =
-            switch level {
-            case .debug: .debug
-            case .info: .info
-            case .warning: .warning
-            case .error: .error
-            }
     }
 }
 

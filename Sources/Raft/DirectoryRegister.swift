@@ -1,8 +1,18 @@
 import ByteCodec
-import PeerTransport
-import Platform
-import RaftCore
+package import PeerTransport
+package import Platform
+package import RaftCore
 import Synchronization
+
+/// The file of a ``DirectoryRegister`` is not as it was written. It cannot be made anew: nobody would recognise the
+/// members that it named.
+package struct DirectoryRegisterDamage: Error, Hashable, Sendable, CustomStringConvertible {
+    package var path: String
+
+    package var description: String {
+        "\(path) is damaged. It says which data directories the members run on, and cannot be made anew"
+    }
+}
 
 /// Which data directory each member runs on: this one's own id, and the id that each other member named when it was
 /// first met. `Documentation/formats/directory-register.md`.
@@ -10,12 +20,12 @@ import Synchronization
 /// A member whose directory was lost has forgotten its votes and what it acknowledged. Were it let back under its old
 /// id, two leaders could be elected in one term, and a majority could deny an acknowledged write. Its peers recognise
 /// it by this file. (etcd's refuse it as "already bootstrapped", by asking the others when it starts.)
-final class DirectoryRegister: Sendable {
-    static let fileName = "directory"
+package final class DirectoryRegister: Sendable {
+    package static let fileName = "directory"
     /// Members that can be remembered, those that were removed included.
-    static let membersMax = 4_096
+    package static let membersMax = 4_096
 
-    let own: DirectoryID
+    package let own: DirectoryID
     private let directory: String
     private let fileSystem: any FileSystem
     private let known: Mutex<[NodeID: DirectoryID]>
@@ -30,7 +40,7 @@ final class DirectoryRegister: Sendable {
     }
 
     /// The file in `directory`; nil if there is none.
-    static func open(in directory: String, _ fileSystem: any FileSystem) throws -> DirectoryRegister? {
+    package static func open(in directory: String, _ fileSystem: any FileSystem) throws -> DirectoryRegister? {
         let path = "\(directory)/\(fileName)"
         guard fileSystem.exists(path) else { return nil }
         let file = try fileSystem.open(path, .read)
@@ -38,16 +48,14 @@ final class DirectoryRegister: Sendable {
         var bytes = [UInt8](repeating: 0, count: try file.size())
         let count = try bytes.withUnsafeMutableBytes { buffer in try file.read(into: buffer, at: 0) }
         guard count == bytes.count, let (own, known) = decode(bytes) else {
-            throw ConfigurationError(
-                "\(path) is damaged. It says which data directories the members run on, and cannot be made anew: "
-                    + "restore it from a copy, or remove the member from the cluster and add it again with an empty "
-                    + "directory")
+            throw DirectoryRegisterDamage(path: path)
         }
         return DirectoryRegister(own: own, known: known, directory: directory, fileSystem: fileSystem)
     }
 
     /// Makes the file of a new directory.
-    static func make(in directory: String, _ fileSystem: any FileSystem) throws(FileError) -> DirectoryRegister {
+    package static func make(in directory: String, _ fileSystem: any FileSystem) throws(FileError) -> DirectoryRegister
+    {
         var entropy = SystemRandomNumberGenerator()
         let own = DirectoryID(UInt64.random(in: 1...UInt64.max, using: &entropy))
         let register = DirectoryRegister(own: own, known: [:], directory: directory, fileSystem: fileSystem)
@@ -57,7 +65,7 @@ final class DirectoryRegister: Sendable {
 
     /// What to make of the directory that `node` names; a member that is met for the first time is remembered durably
     /// before this returns. Any thread.
-    func recognise(_ node: NodeID, _ directory: DirectoryID) -> DirectoryRecognition {
+    package func recognise(_ node: NodeID, _ directory: DirectoryID) -> DirectoryRecognition {
         known.withLock { known in
             if let expected = known[node] { return expected == directory ? .known : .another }
             guard known.count < Self.membersMax else {

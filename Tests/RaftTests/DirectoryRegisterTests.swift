@@ -4,21 +4,14 @@ import PlatformPOSIX
 import RaftCore
 import Testing
 
-@testable import MartletServer
-
-#if canImport(Glibc)
-    import Glibc
-#endif
+@testable import Raft
 
 @Suite struct DirectoryRegisterTests {
     private let files = POSIXFileSystem()
 
     private func withDirectory(_ body: (String) throws -> Void) throws {
-        var template = Array("/tmp/directory-register-XXXXXX".utf8CString)
-        let path = try #require(
-            template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!).map { String(cString: $0) } })
-        defer { try? files.removeTree(path) }
-        try body(path)
+        let directory = try TemporaryDirectory()
+        try body(directory.path)
     }
 
     @Test func `a member is recognised by the directory that it named first, also after a restart`() throws {
@@ -69,14 +62,14 @@ import Testing
                 var damaged = bytes
                 damaged[bit / 8] ^= 1 << (bit % 8)
                 try damaged.withUnsafeBytes { try file.write($0, at: 0) }
-                #expect(throws: ConfigurationError.self) { try DirectoryRegister.open(in: path, files) }
+                #expect(throws: DirectoryRegisterDamage.self) { try DirectoryRegister.open(in: path, files) }
             }
             try bytes.withUnsafeBytes { try file.write($0, at: 0) }
             let isWhole = try DirectoryRegister.open(in: path, files) != nil
             #expect(isWhole)
             for length in stride(from: size - 1, through: 0, by: -1) {
                 try file.truncate(to: length)
-                #expect(throws: ConfigurationError.self) { try DirectoryRegister.open(in: path, files) }
+                #expect(throws: DirectoryRegisterDamage.self) { try DirectoryRegister.open(in: path, files) }
             }
         }
     }
