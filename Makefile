@@ -1,6 +1,6 @@
 # A thin front for scripts/ and `swift build`: whatever is done here can be done without make.
 .DEFAULT_GOAL := help
-.PHONY: test-clients help up build test test-cluster simulate bench fix verify
+.PHONY: test-examples bench-library test-clients help up build test test-cluster simulate bench fix verify
 
 MEMBERS ?= 3
 SEED ?= 1
@@ -26,12 +26,18 @@ test-clients: ## etcdctl, Google's client and bad input against live members
 test-cluster: ## real processes, killed under load
 	@scripts/test-cluster
 
+test-examples: ## the examples of the library, built and tested
+	@scripts/test-examples
+
 simulate: ## whole clusters in virtual time, one a seed (SEED=1 SEEDS=1000)
 	@scripts/simulate --seed $(SEED) --seeds $(SEEDS)
 
 bench: build ## side by side with etcd 3.5.1, about twelve minutes (BENCH=--quick for four)
 	@scripts/setup bench
 	@scripts/bench $(BENCH)
+
+bench-library: ## the library by itself: proposals a second, and what each costs
+	@scripts/bench-library $(BENCH)
 
 fix: ## format the sources
 	@scripts/fix

@@ -33,6 +33,7 @@ let package = Package(
         .executable(name: "martlet", targets: ["martlet"]),
         .library(name: "RaftCore", targets: ["RaftCore"]),
         .library(name: "Raft", targets: ["Raft"]),
+        .library(name: "RaftSimulation", targets: ["RaftSimulation"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", exact: "2.101.2"),
@@ -154,7 +155,7 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "TidyTests", swiftSettings: settings),
         .testTarget(
-            name: "SimulationTests", dependencies: ["RaftSimulation", "RaftCore", "Replica", "Platform"],
+            name: "SimulationTests", dependencies: ["RaftSimulation", "Raft", "RaftCore", "Replica", "Platform"],
             swiftSettings: settings),
         .testTarget(
             name: "ClusterTests", dependencies: ["MartletClient", "RaftSimulation", "EtcdAPI"], swiftSettings: settings),

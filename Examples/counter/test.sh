@@ -18,7 +18,10 @@ passed=0
 failures=()
 
 cleanup() {
-    { kill -9 "${pids[@]}"; wait; } 2>/dev/null
+    # The shell has a word on everything that is killed.
+    exec 2>/dev/null
+    kill -9 "${pids[@]}"
+    wait
     cd /
     rm -rf "$work"
 }

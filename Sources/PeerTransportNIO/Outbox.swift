@@ -74,9 +74,11 @@ struct Outbox {
 
     private mutating func openFrame(_ size: Int) {
         var buffer: ByteBuffer
-        if let kept = spare {
-            buffer = kept
+        if spare != nil {
+            buffer = ByteBuffer()
+            swap(&buffer, &spare!)
             spare = nil
+            buffer.clear()
         } else {
             buffer = ByteBufferAllocator().buffer(capacity: max(4_096, size + PeerFrame.headerBytes + 1))
         }

@@ -116,11 +116,8 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
     ) {
         isWriting = false
         var kept = buffers.last
-        if let capacity = kept?.capacity, capacity <= context.options.limits.keptBufferBytes {
-            kept?.clear()
-        } else {
-            kept = nil
-        }
+        // Emptied when it is used again: here the write that has just ended still holds it, and it would be copied.
+        if let capacity = kept?.capacity, capacity > context.options.limits.keptBufferBytes { kept = nil }
         outbox.withLock { $0.finished(written, epoch: epoch, kept: kept) }
         guard succeeded else { return }
         counters.update {

@@ -47,21 +47,57 @@ package protocol ReplySink<Answer>: AnyObject, Sendable {
 }
 
 /// Gathers a batch's replies by sink. There are few sinks (one an event loop): a scan finds them.
+///
+/// It is used from generic code that is not specialised, where to change an array inside of another one costs an
+/// allocation: so each sink has an object of its own, which is kept from batch to batch.
 struct ReplyBatch<Answer: Sendable> {
-    private var sinks: [(sink: any ReplySink<Answer>, replies: [Reply<Answer>])] = []
+    private final class Pile {
+        let sink: any ReplySink<Answer>
+        var replies: [Reply<Answer>] = []
+        /// How many there were last time: about as many will come.
+        var expected = 1
+
+        init(_ sink: any ReplySink<Answer>) { self.sink = sink }
+    }
+
+    private static var pilesMax: Int { 64 }
+
+    private var piles: [Pile] = []
+    private var last: Pile?
+    private var isEmpty = true
 
     mutating func add(_ ticket: Ticket<Answer>, _ answer: Result<Answer, RequestFailure>) {
-        let reply = Reply(token: ticket.token, answer: answer)
-        for place in sinks.indices where sinks[place].sink === ticket.sink {
-            sinks[place].replies.append(reply)
-            return
+        let pile = if let last, last.sink === ticket.sink { last } else { pile(of: ticket.sink) }
+        if pile.replies.isEmpty { pile.replies.reserveCapacity(pile.expected) }
+        pile.replies.append(Reply(token: ticket.token, answer: answer))
+        isEmpty = false
+    }
+
+    private mutating func pile(of sink: any ReplySink<Answer>) -> Pile {
+        for place in 0..<piles.count where piles[place].sink === sink {
+            last = piles[place]
+            return piles[place]
         }
-        sinks.append((ticket.sink, [reply]))
+        let pile = Pile(sink)
+        piles.append(pile)
+        last = pile
+        return pile
     }
 
     mutating func flush() {
-        guard !sinks.isEmpty else { return }
-        for (sink, replies) in sinks { sink.deliver(replies) }
-        sinks.removeAll(keepingCapacity: true)
+        guard !isEmpty else { return }
+        isEmpty = true
+        for place in 0..<piles.count {
+            let pile = piles[place]
+            guard !pile.replies.isEmpty else { continue }
+            let replies = pile.replies
+            pile.replies = []
+            pile.expected = min(replies.count, 1024)
+            pile.sink.deliver(replies)
+        }
+        if piles.count > Self.pilesMax {
+            piles = []
+            last = nil
+        }
     }
 }

@@ -49,7 +49,8 @@ public struct EntrySummary: Hashable, Sendable {
 public struct HardState: Hashable, Sendable {
     public var term: Term
     public var votedFor: NodeID?
-    /// Kept so that a restart knows what may be applied at once; losing it loses nothing.
+    /// Kept so that a restart knows what may be applied at once. It may be behind: ``RaftCore`` takes from the log what
+    /// it must know of it.
     public var commit: LogIndex
 
     public init(term: Term = .zero, votedFor: NodeID? = nil, commit: LogIndex = .zero) {

@@ -150,6 +150,10 @@ struct LogTrail: Sendable {
         configurationIndexes.contains { $0 > low && $0 <= high }
     }
 
+    /// The place of the last change of the configuration but one: it is committed, whatever is known of the commit
+    /// index, since a leader takes a change only when it has applied the one before.
+    var lastSupersededConfiguration: LogIndex? { configurationIndexes.dropLast().last }
+
     private func place(of index: LogIndex) -> Int {
         precondition(
             index > snapshotIndex && index <= lastIndex.next,

@@ -73,7 +73,11 @@ public struct RaftCore: Sendable {
                 term: entry.term, payloadBytes: entry.payloadBytes, isConfiguration: entry.isConfiguration)
         }
         // The commit index is written only along with other things, so the state may be ahead of it.
-        commit = max(restored.hardState.commit, restored.applied)
+        // Where the log holds two changes of the configuration, the first is committed. A node that did not know so
+        // would go by a configuration two steps behind the others', and their majorities need have no member in common.
+        // (While it runs it knows: whoever sends the second has applied the first, and says so with it.)
+        commit = max(
+            restored.hardState.commit, restored.applied, trail.lastSupersededConfiguration ?? restored.applied)
         released = restored.applied
         applied = restored.applied
         configuration = restored.configuration

@@ -230,7 +230,8 @@ package struct Simulation {
         }
         guard workload.acknowledged == before + healthy.count else {
             return cluster.fail(
-                "of \(healthy.count) members only \(workload.acknowledged - before) answer a read after all is well")
+                "of \(healthy.count) members only \(workload.acknowledged - before) answer a read after all is well: "
+                    + standing(of: healthy))
         }
         let statuses = healthy.compactMap { $0.node?.published.status }
         let applied = healthy.compactMap { $0.node?.published.view.store.applied.index }
@@ -241,6 +242,15 @@ package struct Simulation {
             return cluster.fail("after all is well the roles are \(statuses.map(\.role))")
         }
         cluster.compareStates()
+    }
+
+    private func standing(of members: [SimulatedMember]) -> String {
+        members.map { member in
+            guard let status = member.node?.published.status else { return "member \(member.id.rawValue) is down" }
+            return "member \(member.id.rawValue) is \(status.role) of term \(status.term.rawValue), follows "
+                + "\(status.leader.map { "\($0.rawValue)" } ?? "nobody"), has \(status.lastIndex.rawValue) entries, "
+                + "\(status.commit.rawValue) committed, \(status.applied.rawValue) applied"
+        }.joined(separator: "; ")
     }
 
     // MARK: The verdict

@@ -58,7 +58,9 @@ package struct Swarm: Sendable {
 
         paceNanoseconds = 300_000_000 + draw.next() % 3_000_000_000
         let isThemed = draw.below(5) < 3
-        let drawn = Theme.allCases[draw.below(Theme.allCases.count)]
+        // Those that need many tries come twice.
+        let themes = Theme.allCases + [.figureEight, .slowCandidates, .slowCandidates, .membership]
+        let drawn = themes[draw.below(themes.count)]
         if let theme = theme ?? (isThemed ? drawn : nil) { play(theme, &draw) } else { drawKinds(&draw) }
         if cluster.preVote, cluster.checkQuorum, cluster.members >= 3, draw.oneIn(3) {
             keepsOneDeaf = draw.oneIn(2)
@@ -86,8 +88,9 @@ package struct Swarm: Sendable {
         case .slowCandidates:
             kinds = [.slowCandidate]
             quickenElections(&draw)
-            cluster.preVote = draw.oneIn(4)
-            if draw.oneIn(2) { cluster.members = 3 }
+            cluster.preVote = draw.oneIn(6)
+            if !draw.oneIn(4) { cluster.members = 3 }
+            cluster.logPace.most = 100_000 + draw.next() % 5_000_000
         case .leases:
             kinds = draw.oneIn(2) ? [.pause, .pause, .isolation] : [.transfer, .afterHandover]
             readByLongLeases(&draw)

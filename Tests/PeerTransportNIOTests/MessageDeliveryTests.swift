@@ -35,6 +35,22 @@ extension TransportTests {
             }
         }
 
+        @Test func `answers go to members that understand them, and to no others`() throws {
+            let answer = Message(
+                from: NodeID(1), to: NodeID(2), term: .zero,
+                body: .forwardAnswer(.proposalsRefused([7], reason: .transferring)))
+            let other = heartbeat(from: 1, to: 2, 1)
+            for understands in [true, false] {
+                try withCluster(2, change: { if $0.node == NodeID(2), !understands { $0.features = [] } }) { members in
+                    members[0].transport.send([answer, other])
+                    let expected = understands ? [answer, other] : [other]
+                    #expect(eventually { members[1].receiver.count == expected.count })
+                    #expect(members[1].receiver.messages == expected)
+                    #expect(members[0].statistics(of: 2)?.droppedMessages == 0)
+                }
+            }
+        }
+
         @Test func `large and small messages keep their order`() throws {
             try withCluster(2) { members in
                 let messages = (0..<60).map { number in

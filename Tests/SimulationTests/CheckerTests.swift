@@ -78,6 +78,44 @@ import Testing
             ]))
     }
 
+    /// Forty writes that all overlap, of which half have an unknown end: no search gets through their orders.
+    private var tangled: [HistoryOperation] {
+        (1...40).map { number in
+            let isKnown = number % 2 == 0
+            return operation(
+                number, .write(key: 0, value: number), isKnown ? .done : nil, UInt64(number), isKnown ? 1_000 : nil,
+                revision: Int64(number))
+        }
+    }
+
+    private func verdict(
+        _ history: [HistoryOperation], place: @escaping (HistoryOperation) -> Int64?
+    ) throws -> LinearizabilityChecker.Verdict {
+        try LinearizabilityChecker.check(history, group: { _ in 0 }, place: place, statesMax: 2_000)
+    }
+
+    @Test func `an order that is claimed and holds decides a history that is too tangled to search`() throws {
+        let reads = (1...20).map { operation(100 + $0, .read(keys: [0]), .values([40]), 2_000, 2_001, revision: 40) }
+        // A read of a value that nobody is known to have written last.
+        let early = operation(99, .read(keys: [0]), .values([8]), 500, 900, revision: 8)
+        let history = tangled + [early] + reads
+        #expect(try verdict(history, place: \.revision) == .linearizable)
+        #expect(try verdict(history, place: { _ in nil }) == .undecided)
+    }
+
+    @Test func `an order that is claimed and does not hold is not believed`() throws {
+        let write = operation(1, .write(key: 0, value: 1), .done, 1, 2, revision: 2)
+        let stale = operation(2, .read(keys: [0]), .values([0]), 3, 4, revision: 1)
+        #expect(throws: LinearizabilityChecker.Violation.self) { try verdict([write, stale], place: \.revision) }
+        // The claim is wrong, the history is not: it is searched.
+        let read = operation(2, .read(keys: [0]), .values([1]), 3, 4, revision: 1)
+        #expect(try verdict([write, read], place: \.revision) == .linearizable)
+        // Neither is an order by which something comes after what began when it had ended.
+        let late = operation(3, .write(key: 0, value: 2), .done, 5, 6, revision: 1)
+        let last = operation(2, .read(keys: [0]), .values([1]), 7, 8, revision: 2)
+        #expect(throws: LinearizabilityChecker.Violation.self) { try verdict([write, late, last], place: \.revision) }
+    }
+
     private func violation(_ applied: [RevisionChecker.AppliedWrite], _ history: [HistoryOperation]) -> String? {
         do throws(RevisionChecker.Violation) {
             try RevisionChecker(applied: applied).check(history)

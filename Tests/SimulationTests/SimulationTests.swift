@@ -62,6 +62,32 @@ import Testing
         #expect(isSafe(joint, Configuration(voters: voters(3, 4, 5))))
     }
 
+    /// Found by seed 280 of the themes' first version: member 3 restarted where its state stood before two changes of
+    /// the configuration that its log held, and its hard state, which is not written for a commit index alone, told
+    /// of neither. It went by the old voters, who elected it, while the new ones had a leader of their own.
+    @Test func `a member that starts behind two changes of the configuration knows that the first is committed`() {
+        func entry(_ isConfiguration: Bool) -> EntrySummary {
+            EntrySummary(term: Term(4), payloadBytes: 8, isConfiguration: isConfiguration)
+        }
+        let restored = RaftCore.Restored(
+            hardState: HardState(term: Term(4), commit: LogIndex(70)),
+            configuration: Configuration(voters: (1...6).map { NodeID($0) }), snapshotIndex: LogIndex(69),
+            snapshotTerm: Term(4), entries: [entry(false), entry(true), entry(true)], applied: LogIndex(69))
+        let core = RaftCore(options: RaftCore.Options(id: NodeID(3), randomSeed: 1), restored: restored)
+        #expect(core.commitIndex == LogIndex(71))
+    }
+
+    @Test(arguments: Swarm.Theme.allCases)
+    func `healthy code survives a play of each theme`(theme: Swarm.Theme) {
+        var options = short
+        options.theme = theme
+        for seed in 1...2 as ClosedRange<UInt64> {
+            let report = Simulation.run(seed: seed, options: options)
+            #expect(report.violation == nil, "seed \(seed): \(report.story.joined(separator: "; "))")
+            #expect(report.isOrderFound, "seed \(seed)")
+        }
+    }
+
     @Test func `members that disagree on a configuration are found`() {
         var history = ConfigurationHistory(
             first: Configuration(voters: [NodeID(1), NodeID(2)]), at: LogIndex(1))

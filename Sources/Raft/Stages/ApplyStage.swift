@@ -69,9 +69,9 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
     private func take(_ input: Input) throws {
         switch input {
         case .expect(let proposals, let deadline):
-            guard let first = proposals.first, let last = proposals.last else { return }
-            for proposal in proposals { pending[proposal.sequence] = proposal.ticket }
-            deadlines.append((deadline, first.sequence, last.sequence))
+            guard !proposals.isEmpty else { return }
+            for place in 0..<proposals.count { pending[proposals[place].sequence] = proposals[place].ticket }
+            deadlines.append((deadline, proposals[0].sequence, proposals[proposals.count - 1].sequence))
         case .refused(let sequences, let failure):
             for sequence in sequences {
                 guard let ticket = pending.removeValue(forKey: sequence) else { continue }
@@ -221,7 +221,7 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
     }
 
     private func expire() {
-        if waitingReads.contains(where: { now >= $0.deadline }) {
+        if !waitingReads.isEmpty, waitingReads.contains(where: { now >= $0.deadline }) {
             var answers = ReplyBatch<Machine.View>()
             waitingReads.removeAll { read in
                 guard now >= read.deadline else { return false }

@@ -109,6 +109,8 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
                 take(input, now: now)
             }
         }
+        // Lets go of the payloads: whoever holds one alone can write into it.
+        inputs.removeAll(keepingCapacity: true)
         propose(&commands, now: now)
         read(&reads, now: now)
         retryReads(now: now)
@@ -203,11 +205,12 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
 
     private func propose(_ commands: inout [CommandProposal<Machine>], now: UInt64) {
         guard !commands.isEmpty else { return }
-        defer { commands.removeAll() }
-        propose(commands, deadline: now + options.requestTimeoutNanoseconds)
+        var taken: [CommandProposal<Machine>] = []
+        swap(&taken, &commands)
+        propose(consume taken, deadline: now + options.requestTimeoutNanoseconds)
     }
 
-    private func propose(_ commands: [CommandProposal<Machine>], deadline: UInt64) {
+    private func propose(_ commands: consuming [CommandProposal<Machine>], deadline: UInt64) {
         let pendingCount = outlets.published.pendingProposals.load(ordering: .relaxed)
         guard pendingCount + commands.count <= options.maxPendingRequests else {
             return answer(commands[...], .tooManyRequests, deadline: deadline)
@@ -216,11 +219,13 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         proposals.reserveCapacity(commands.count)
         var pending: [PendingProposal<Machine>] = []
         pending.reserveCapacity(commands.count)
-        for command in commands {
-            var payload = command.payload
+        for place in 0..<commands.count {
+            var payload: [UInt8] = []
+            swap(&payload, &commands[place].payload)
             ProposalID(origin: options.id, sequence: nextSequence).write(into: &payload)
+            commands[place].payload = payload
             proposals.append(Proposal(payload: payload))
-            pending.append(PendingProposal(sequence: nextSequence, ticket: command.ticket))
+            pending.append(PendingProposal(sequence: nextSequence, ticket: commands[place].ticket))
             nextSequence += 1
         }
         if let (count, refusal) = submit(proposals, pending: pending, deadline: deadline) {
@@ -288,11 +293,11 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
             default: continue
             }
         }
-        let taken = pending.dropLast(refusal?.refused ?? 0)
+        let taken = if let refusal { Array(pending.dropLast(refusal.refused)) } else { pending }
         if !taken.isEmpty {
             outlets.published.pendingProposals.add(taken.count, ordering: .relaxed)
             // Seen by the apply stage before the entries are: they are posted to the same mailbox later.
-            outlets.apply.postQuietly(.expect(Array(taken), deadline: deadline))
+            outlets.apply.postQuietly(.expect(taken, deadline: deadline))
         }
         return refusal
     }
@@ -332,7 +337,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
     }
 
     private func retryReads(now: UInt64) {
-        guard let oldest = pendingReads.first, now >= oldest.retryAt else { return }
+        guard !pendingReads.isEmpty, now >= pendingReads[0].retryAt else { return }
         var kept: [PendingRead] = []
         var again: [ReadID] = []
         var replies = ReplyBatch<Machine.View>()
@@ -434,7 +439,8 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
                 return fail(NodeFailure(part: .snapshot, reason: "a snapshot was accepted that never arrived"))
             }
             let snapshot = staged[place].snapshot
-            staged.removeAll()
+            // A later one may have come in the same batch, and be next.
+            staged.removeSubrange(...place)
             cache.removeAll()
             installing = id
             heldWrites.append(.write(id, write))
@@ -454,8 +460,9 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         guard installing == id else { return }
         installing = nil
         for write in heldWrites {
-            // A second snapshot behind the first waits for its own installation.
-            if case .write(let held, let content) = write, content.snapshot != nil, held != id {
+            // A later snapshot behind this one waits for its own installation. An earlier one needs none any more: this
+            // one has taken its place, and its write only has to come first.
+            if case .write(let held, let content) = write, content.snapshot != nil, held > id {
                 installing = held
             }
             if installing == nil { logBatch.append(write) }
@@ -541,6 +548,16 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
             }
             handedOver = commit
         }
+        if !readsReady.isEmpty { answerReads() }
+        cache.evict(applied: applied)
+        // What is not in memory is asked for page by page, so that a member that is far behind holds up nobody.
+        if let first = cache.firstIndex, first > coldBefore {
+            coldBefore = first
+            core.step(.cold(before: first), into: &effects)
+        }
+    }
+
+    private func answerReads() {
         for (index, read) in readsReady {
             if let view = outlets.published.view(ifAppliedUpTo: options.readsBeforeApplied ? .zero : index) {
                 var replies = ReplyBatch<Machine.View>()
@@ -551,12 +568,6 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
             }
         }
         readsReady.removeAll(keepingCapacity: true)
-        cache.evict(applied: applied)
-        // What is not in memory is asked for page by page, so that a member that is far behind holds up nobody.
-        if let first = cache.firstIndex, first > coldBefore {
-            coldBefore = first
-            core.step(.cold(before: first), into: &effects)
-        }
     }
 
     private func isSmall(_ input: LogInput) -> Bool {

@@ -203,15 +203,15 @@ extension MisfortunePlayer {
     func makeSlowCandidate(of member: SimulatedMember, _ random: inout RandomSource) {
         guard let leader = cluster.newestLeader, leader != member.id else { return }
         let timeout = electionTimeout
-        let most = 2 * timeout + random.next() % (4 * timeout)
-        let late = timeout + random.next() % (3 * timeout)
+        let most = 4 * timeout + random.next() % (4 * timeout)
+        let late = 2 * timeout + random.next() % (2 * timeout)
         tell("the disk of member \(member.id.rawValue) takes up to \(most / 1_000_000) ms")
         cluster.setLogPace(.init(least: most / 2, most: most), of: member)
         var inner = random.fork()
         lie(
             inWait: Ambush(
                 occasion: .candidacy, member: member.id, timesLeft: 1 + random.below(2),
-                patience: cluster.queue.now + 8 * timeout
+                patience: cluster.queue.now + 10 * timeout
             ) { [unowned self] member in
                 self.tell("messages to member \(member.id.rawValue) take up to \(late / 1_000_000) ms")
                 self.cluster.network.delay(messagesTo: member.id, by: late)
@@ -228,14 +228,19 @@ extension MisfortunePlayer {
         let seed = random.next()
         after(random.next() % (2 * timeout)) { [unowned self] in
             var random = RandomSource(seed: seed)
-            let leader = self.cluster.member(leader)
+            let away = 5 * timeout + random.next() % (5 * timeout)
             if random.oneIn(2) {
-                self.cut(off: leader, .isolation, &random)
-            } else {
-                self.end(leader, powerCut: false, &random)
+                self.tell("member \(leader.rawValue), which leads, is cut off for \(away / 1_000_000) ms")
+                let around = self.linksFrom(leader) + self.linksTo(leader)
+                self.cluster.network.cut(around)
+                self.after(away) { [unowned self] in self.cluster.network.mend(around) }
+            } else if self.cluster.member(leader).isRunning {
+                self.tell("member \(leader.rawValue), which leads, is killed for \(away / 1_000_000) ms")
+                self.cluster.crash(self.cluster.member(leader), powerCut: false)
+                self.cluster.scheduleRestart(self.cluster.member(leader), after: away)
             }
         }
-        after(8 * timeout) { [unowned self] in
+        after(10 * timeout) { [unowned self] in
             self.cluster.setLogPace(self.cluster.options.logPace, of: member)
         }
     }
@@ -285,7 +290,7 @@ extension MisfortunePlayer {
         let settling: UInt64 = 200_000_000
         let wait = electionTimeout + random.next() % (3 * electionTimeout)
         tell(
-            "nobody asks for anything, and member \(deaf.rawValue) does not hear member \(leader.rawValue), which leads")
+            "nobody asks for anything, and member \(deaf.rawValue) does not hear the leader, member \(leader.rawValue)")
         cluster.quietUntil = cluster.queue.now + settling + wait
         after(settling) { [unowned self] in self.cluster.network.cut(links) }
         let seed = random.next()

@@ -8,12 +8,12 @@ extension LibraryTests {
         func `a new member joins as a learner, is promoted, and takes an old one's place`(_ way: Cluster.Way)
             async throws
         {
-            let cluster = Cluster(3, way, ports: 21_140)
+            let cluster = Cluster(3, way)
             try await cluster.start()
             let leader = try await cluster.leader()
             for number in 0..<20 { try await leader.put("k\(number)", "v") }
             let old = leader.members
-            let fourth = RaftPeer(id: 4, address: "127.0.0.1:21144")
+            let fourth = RaftPeer(id: 4, address: FreePorts.address())
             try await leader.addLearner(fourth)
             let joined = try await cluster.start(4, joining: old + [fourth])
             #expect(try await eventually { try await joined.read(.local) { $0.values.count } == 20 })

@@ -6,7 +6,7 @@ extension LibraryTests {
     @Suite struct ThreeMemberTests {
         @Test(arguments: [Cluster.Way.inMemory, .tcp])
         func `three members agree, and any of them can be asked`(_ way: Cluster.Way) async throws {
-            let cluster = Cluster(3, way, ports: 21_100)
+            let cluster = Cluster(3, way)
             try await cluster.start()
             _ = try await cluster.leader()
             for (number, member) in await cluster.members.enumerated() {
@@ -19,7 +19,7 @@ extension LibraryTests {
 
         @Test(arguments: [Cluster.Way.inMemory, .tcp])
         func `the loss of a member stops nobody, and it catches up when it is back`(_ way: Cluster.Way) async throws {
-            let cluster = Cluster(3, way, ports: 21_110)
+            let cluster = Cluster(3, way)
             try await cluster.start()
             let old = try await cluster.leader().id
             try await cluster.leader().put("a", "1")
@@ -59,7 +59,7 @@ extension LibraryTests {
                 $0.snapshotEntries = 50
                 $0.catchUpEntries = 10
             }
-            let cluster = Cluster(3, way, ports: 21_120, options: options)
+            let cluster = Cluster(3, way, options: options)
             try await cluster.start()
             let away = try await cluster.followers()[0].id
             await cluster.stop(away)

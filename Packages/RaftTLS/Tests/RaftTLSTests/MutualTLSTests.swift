@@ -28,8 +28,8 @@ struct Counter: StateMachine {
             trustRootsFile: (roots ?? certificates).path("ca.pem"))
     }
 
-    private func list(_ firstPort: Int) -> [RaftPeer] {
-        (1...3).map { RaftPeer(id: NodeID(UInt64($0)), address: "127.0.0.1:\(firstPort + $0)") }
+    private func list() -> [RaftPeer] {
+        (1...3).map { RaftPeer(id: NodeID(UInt64($0)), address: FreePorts.address()) }
     }
 
     private func member(_ id: NodeID, _ list: [RaftPeer], _ transport: RaftTransport) -> RaftMember<Counter> {
@@ -43,12 +43,12 @@ struct Counter: StateMachine {
 
     @Test func `three members work over TLS, snapshots included`() async throws {
         let certificates = try Certificates()
-        let list = list(23_700)
+        let list = list()
         let members = try list.map { member($0.id, list, .tls(try tls(certificates))) }
         for member in members { try await member.start() }
         for number in 1...50 as ClosedRange<UInt8> { try await members[Int(number) % 3].propose([number]) }
         for member in members { #expect(try await member.read { $0.total } == 1_275) }
-        let joining = RaftPeer(id: 4, address: "127.0.0.1:23704")
+        let joining = RaftPeer(id: 4, address: FreePorts.address())
         var options = RaftOptions()
         options.heartbeatInterval = .milliseconds(20)
         let fourth = RaftMember(
@@ -85,7 +85,7 @@ struct Counter: StateMachine {
             case .distrustful: .tls(try tls(certificates, roots: foreign))
             case .elsewhere: .tls(try tls(certificates, "elsewhere"))
             }
-        let list = list(23_710)
+        let list = list()
         let members = [
             member(1, list, .tls(try tls(certificates))), member(2, list, .tls(try tls(certificates))),
             member(3, list, transport),

@@ -102,7 +102,7 @@ extension RaftMember {
     }
 
     /// Says to all who wait that there is nothing more to come.
-    private func finish(_ end: End) {
+    private func finish(_ end: MemberEnd) {
         ended.set(end)
         let error = (ended.value ?? end).error
         proposals.end(error)

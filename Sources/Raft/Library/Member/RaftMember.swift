@@ -33,7 +33,7 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
     let reads = RequestSink<StateBox<Machine>>()
     let transfers = RequestSink<TransferConclusion>()
     /// Why the member is no longer at work.
-    let ended = OneShot<End>()
+    let ended = OneShot<MemberEnd>()
     let phase = Mutex(Phase.idle)
 
     enum Phase: Sendable {
@@ -44,26 +44,21 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
         case stopped
     }
 
-    enum End: Sendable {
-        case stopped
-        case removed
-        case failed(RaftFailure)
-
-        var error: RaftError {
-            switch self {
-            case .stopped: .stopped
-            case .removed: .removed
-            case .failed(let failure): .failed(failure)
-            }
-        }
-    }
-
     /// What a member at work consists of.
-    struct Running: Sendable {
-        var node: RaftNode<Adapter>
-        var attached: AttachedTransport
-        var lock: any FileLock
-        var background: Task<Void, Never>
+    final class Running: Sendable {
+        let node: RaftNode<Adapter>
+        let attached: AttachedTransport
+        let lock: any FileLock
+        let background: Task<Void, Never>
+
+        init(
+            node: RaftNode<Adapter>, attached: AttachedTransport, lock: any FileLock, background: Task<Void, Never>
+        ) {
+            self.node = node
+            self.attached = attached
+            self.lock = lock
+            self.background = background
+        }
     }
 
     /// Nothing happens before ``start()``.

@@ -1,4 +1,4 @@
-import RaftCore
+package import RaftCore
 
 /// How a member behaves. What concerns the time should be the same on all members.
 public struct RaftOptions: Sendable {
@@ -60,7 +60,7 @@ public struct RaftOptions: Sendable {
     public init() {}
 
     /// What is wrong with them, if anything is.
-    var inconsistency: String? {
+    package var inconsistency: String? {
         if heartbeatInterval <= .zero { return "heartbeatInterval is \(heartbeatInterval)" }
         if electionTimeout < heartbeatInterval * 2 { return "electionTimeout is below two heartbeats" }
         if requestTimeout <= .zero { return "requestTimeout is \(requestTimeout)" }
@@ -79,7 +79,7 @@ public struct RaftOptions: Sendable {
         clusterName.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
     }
 
-    func nodeOptions(id: NodeID, randomSeed: UInt64, firstSequence: UInt64) -> NodeOptions {
+    package func nodeOptions(id: NodeID, randomSeed: UInt64, firstSequence: UInt64) -> NodeOptions {
         var options = NodeOptions(id: id, randomSeed: randomSeed, firstSequence: firstSequence)
         options.tickNanoseconds = max(1, heartbeatInterval.nanoseconds)
         options.electionTicks = max(2, Int(electionTimeout.nanoseconds / options.tickNanoseconds))

@@ -4,7 +4,7 @@ import Synchronization
 /// Those who wait for answers, by the number of their request. Every request ends exactly once: with its answer, when
 /// its task is cancelled, or when the member stops, which drops what is under way without a word.
 final class RequestSink<Answer: Sendable>: ReplySink {
-    private typealias Waiter = CheckedContinuation<Result<Answer, RaftError>, Never>
+    private typealias Waiter = UnsafeContinuation<Result<Answer, RaftError>, Never>
 
     private struct State: Sendable {
         var waiting: [UInt64: Waiter] = [:]
@@ -22,7 +22,7 @@ final class RequestSink<Answer: Sendable>: ReplySink {
             return state.nextToken
         }
         let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
+            await withUnsafeContinuation { continuation in
                 let refusal = state.withLock { state -> RaftError? in
                     if state.cancelled.remove(token) != nil { return .cancelled }
                     // Nothing was sent yet.
@@ -49,14 +49,20 @@ final class RequestSink<Answer: Sendable>: ReplySink {
     }
 
     func deliver(_ replies: [Reply<Answer>]) {
-        let ready = state.withLock { state in
-            replies.compactMap { reply in
-                state.waiting.removeValue(forKey: reply.token).map {
-                    (waiter: $0, answer: reply.answer.mapError { RaftError($0, end: state.end) })
-                }
+        // By places: this code is not specialised, and there iterating costs an allocation a reply.
+        var ready: [(waiter: Waiter, place: Int)] = []
+        ready.reserveCapacity(replies.count)
+        let end = state.withLock { state in
+            for place in 0..<replies.count {
+                guard let waiter = state.waiting.removeValue(forKey: replies[place].token) else { continue }
+                ready.append((waiter, place))
             }
+            return state.end
         }
-        for (waiter, answer) in ready { waiter.resume(returning: answer) }
+        for position in 0..<ready.count {
+            let (waiter, place) = ready[position]
+            waiter.resume(returning: replies[place].answer.mapError { RaftError($0, end: end) })
+        }
     }
 
     /// Says to all who wait, and to all who come, that it is over.

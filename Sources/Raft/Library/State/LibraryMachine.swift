@@ -1,10 +1,10 @@
 import ByteCodec
-import PeerTransport
+package import PeerTransport
 import Platform
-import RaftCore
+package import RaftCore
 
 /// What a proposal is answered with.
-enum MachineAnswer<Response: Sendable>: Sendable {
+package enum MachineAnswer<Response: Sendable>: Sendable {
     case response(Response)
     case rejected(String)
     case membershipChanged
@@ -16,15 +16,20 @@ enum MachineAnswer<Response: Sendable>: Sendable {
 /// The newest file is what a restart begins with, so that the log is needed only after it. Readers share the state with
 /// the apply stage under a lock, in place of views: a view would be a copy of the user's value, and every batch after
 /// it would pay for its own copy of the storage.
-final class LibraryMachine<Machine: StateMachine>: NodeMachine {
-    typealias Result = MachineAnswer<Machine.Response>
-    typealias View = StateBox<Machine>
-    typealias Staged = ArrivedSnapshot
+package final class LibraryMachine<Machine: StateMachine>: NodeMachine {
+    package typealias Result = MachineAnswer<Machine.Response>
+    package typealias View = StateBox<Machine>
+    package typealias Staged = ArrivedSnapshot
 
-    struct Policy: Sendable {
+    package struct Policy: Sendable {
         /// A snapshot is taken when so many entries, or bytes of them, were applied after the last one.
         var entries: UInt64
         var bytes: Int
+
+        package init(entries: UInt64, bytes: Int) {
+            self.entries = entries
+            self.bytes = bytes
+        }
     }
 
     let box: StateBox<Machine>
@@ -33,20 +38,20 @@ final class LibraryMachine<Machine: StateMachine>: NodeMachine {
     private let membershipChanged: @Sendable (_ configuration: Configuration, _ roster: [RaftPeer]) -> Void
     private let snapshotDone: @Sendable (SnapshotHappening, LogIndex) -> Void
 
-    private(set) var applied: AppliedPlace
-    private(set) var origin: AppliedPlace
-    private(set) var configuration: Configuration
+    package private(set) var applied: AppliedPlace
+    package private(set) var origin: AppliedPlace
+    package private(set) var configuration: Configuration
     private(set) var roster: [RaftPeer]
     private var stored: LogIndex
     private var appliedBytes = 0
     private var flushing: StoredSnapshot?
 
-    enum SnapshotHappening: Sendable {
+    package enum SnapshotHappening: Sendable {
         case taken, installed
     }
 
     /// - Parameter found: the newest snapshot; nil on a member that is to join and has heard nothing yet.
-    init(
+    package init(
         box: StateBox<Machine>, store: SnapshotStore, found: StoredSnapshot?, policy: Policy,
         membershipChanged: @escaping @Sendable (_ configuration: Configuration, _ roster: [RaftPeer]) -> Void,
         snapshotDone: @escaping @Sendable (SnapshotHappening, LogIndex) -> Void
@@ -83,9 +88,9 @@ final class LibraryMachine<Machine: StateMachine>: NodeMachine {
     // MARK: Applying
 
     /// The first byte of every command in the log; others are for later versions.
-    static var commandMark: UInt8 { 0 }
+    package static var commandMark: UInt8 { 0 }
 
-    func apply(_ command: UnsafeRawBufferPointer, at place: AppliedPlace, isAwaited: Bool) throws -> Result {
+    package func apply(_ command: UnsafeRawBufferPointer, at place: AppliedPlace, isAwaited: Bool) throws -> Result {
         guard command.first == Self.commandMark else {
             throw NodeFailure(
                 part: .stateMachine,
@@ -105,7 +110,7 @@ final class LibraryMachine<Machine: StateMachine>: NodeMachine {
         return answer
     }
 
-    func apply(_ configuration: Configuration, context: [UInt8], at place: AppliedPlace) throws -> Result {
+    package func apply(_ configuration: Configuration, context: [UInt8], at place: AppliedPlace) throws -> Result {
         self.configuration = configuration
         if !context.isEmpty {
             for peer in try RosterCodec.decode(context) {
@@ -124,24 +129,24 @@ final class LibraryMachine<Machine: StateMachine>: NodeMachine {
         return .membershipChanged
     }
 
-    static func accepts(_ command: UnsafeRawBufferPointer) -> Bool { command.first == commandMark }
+    package static func accepts(_ command: UnsafeRawBufferPointer) -> Bool { command.first == commandMark }
 
     /// Never: what a user's machine takes for a command is not known here.
-    static func isQuick(_ command: UnsafeRawBufferPointer) -> Bool { false }
+    package static func isQuick(_ command: UnsafeRawBufferPointer) -> Bool { false }
 
-    func skip(at place: AppliedPlace) throws { applied = place }
+    package func skip(at place: AppliedPlace) throws { applied = place }
 
-    var view: StateBox<Machine> { box }
+    package var view: StateBox<Machine> { box }
 
     // MARK: Snapshots on the disk
 
     /// "Bytes" only in name: 1 when a snapshot is due. Nothing has to wait for it; the log holds what it lacks.
-    var unflushedBytes: Int {
+    package var unflushedBytes: Int {
         let isDue = applied.index.rawValue - stored.rawValue >= policy.entries || appliedBytes >= policy.bytes
         return flushing == nil && isDue && applied.index > stored ? 1 : 0
     }
 
-    func beginFlush() throws -> (any FlushJob)? {
+    package func beginFlush() throws -> (any FlushJob)? {
         let snapshot = StoredSnapshot(head: head, isOrigin: false)
         let state = try stateSnapshot()
         flushing = snapshot
@@ -157,24 +162,24 @@ final class LibraryMachine<Machine: StateMachine>: NodeMachine {
         }
     }
 
-    func endFlush() throws {
+    package func endFlush() throws {
         guard let snapshot = flushing else { return }
         flushing = nil
         stored = snapshot.head.place.index
         snapshotDone(.taken, stored)
     }
 
-    func doHousekeeping() throws -> Bool { false }
+    package func doHousekeeping() throws -> Bool { false }
 
     private var head: SnapshotHead { SnapshotHead(place: applied, configuration: configuration, roster: roster) }
 
     // MARK: Snapshots between members
 
-    func makeSnapshotSource() throws -> any SnapshotSource {
+    package func makeSnapshotSource() throws -> any SnapshotSource {
         OutgoingStateSnapshot(head: head, state: try stateSnapshot(), store: store)
     }
 
-    func install(_ staged: ArrivedSnapshot) throws {
+    package func install(_ staged: ArrivedSnapshot) throws {
         let snapshot = try store.install(staged)
         try restore(snapshot)
         applied = snapshot.head.place

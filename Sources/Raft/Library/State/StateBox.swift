@@ -1,11 +1,11 @@
 import Glibc
 
 /// A state machine, and the lock under which it is touched: by the apply stage, and by whoever reads it.
-final class StateBox<Machine: StateMachine>: @unchecked Sendable {
+package final class StateBox<Machine: StateMachine>: @unchecked Sendable {
     private var state: Machine
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
 
-    init(_ state: sending Machine) {
+    package init(_ state: sending Machine) {
         self.state = state
         lock = .allocate(capacity: 1)
         pthread_mutex_init(lock, nil)
@@ -22,7 +22,7 @@ final class StateBox<Machine: StateMachine>: @unchecked Sendable {
         return try body(&state)
     }
 
-    func read<Result>(_ body: (Machine) throws -> Result) rethrows -> Result {
+    package func read<Result>(_ body: (Machine) throws -> Result) rethrows -> Result {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
         return try body(state)

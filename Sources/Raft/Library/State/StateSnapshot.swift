@@ -1,6 +1,6 @@
 /// A state machine's whole state at one moment, and how to write it out.
 public struct StateSnapshot: Sendable {
-    let write: @Sendable (SnapshotWriter) throws -> Void
+    package let write: @Sendable (SnapshotWriter) throws -> Void
 
     /// - Parameter write: writes the state, in as many pieces as it likes. It is called on a thread of its own, perhaps
     ///   never, perhaps more than once. What it throws stops the member (or ends the transfer to another one).

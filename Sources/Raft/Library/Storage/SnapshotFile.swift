@@ -1,6 +1,6 @@
 import ByteCodec
 import Platform
-import RaftCore
+package import RaftCore
 
 // A snapshot's bytes, in a file and on the wire (Documentation/formats/library-snapshot.md). All integers are
 // little-endian.
@@ -10,7 +10,7 @@ import RaftCore
 //     end         0xffffffff u32 · CRC-32C of the next 8 bytes u32 · bytes of state u64
 
 /// What a snapshot says of itself, beside the state.
-struct SnapshotHead: Hashable, Sendable {
+package struct SnapshotHead: Hashable, Sendable {
     var place: AppliedPlace
     var configuration: Configuration
     var roster: [RaftPeer]
@@ -25,7 +25,7 @@ struct SnapshotHead: Hashable, Sendable {
         return writer.finish()
     }
 
-    init(place: AppliedPlace, configuration: Configuration, roster: [RaftPeer]) {
+    package init(place: AppliedPlace, configuration: Configuration, roster: [RaftPeer]) {
         self.place = place
         self.configuration = configuration
         self.roster = roster

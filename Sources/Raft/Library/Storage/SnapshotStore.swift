@@ -1,13 +1,18 @@
 import PeerTransport
-import Platform
+package import Platform
 import RaftCore
 import Synchronization
 
 /// A snapshot that is, or is to be, in the store.
-struct StoredSnapshot: Hashable, Sendable {
+package struct StoredSnapshot: Hashable, Sendable {
     var head: SnapshotHead
     /// The state was born here: by bootstrap, or by another member's snapshot. The log may know nothing of it yet.
     var isOrigin: Bool
+
+    package init(head: SnapshotHead, isOrigin: Bool) {
+        self.head = head
+        self.isOrigin = isOrigin
+    }
 
     var name: String { Self.name(head.place, isOrigin: isOrigin) }
 
@@ -26,7 +31,7 @@ struct StoredSnapshot: Hashable, Sendable {
 
 /// A snapshot that has come from another member, whole and checked. One that is let go without having been installed
 /// is removed.
-final class ArrivedSnapshot: Sendable {
+package final class ArrivedSnapshot: Sendable {
     let name: String
     let head: SnapshotHead
     private let store: SnapshotStore
@@ -49,12 +54,12 @@ final class ArrivedSnapshot: Sendable {
 ///     origin-<index>-<term>      where this member's state was born
 ///     incoming-<n>               arriving from another member
 ///     writing-<n>                being written, to be kept or to be sent
-final class SnapshotStore: Sendable {
+package final class SnapshotStore: Sendable {
     let directory: String
     let fileSystem: any FileSystem
     private let serial = Atomic<UInt64>(0)
 
-    init(directory: String, fileSystem: any FileSystem) {
+    package init(directory: String, fileSystem: any FileSystem) {
         self.directory = directory
         self.fileSystem = fileSystem
     }
@@ -66,7 +71,7 @@ final class SnapshotStore: Sendable {
     }
 
     /// The newest snapshot, with what interrupted work has left cleared away; nil if there is none.
-    func open() throws -> StoredSnapshot? {
+    package func open() throws -> StoredSnapshot? {
         try fileSystem.createDirectory(directory)
         var found: [(place: AppliedPlace, isOrigin: Bool)] = []
         for name in try fileSystem.list(directory) {
@@ -96,7 +101,7 @@ final class SnapshotStore: Sendable {
     func read(_ snapshot: StoredSnapshot) throws -> SnapshotFileReader { try reader(snapshot.name) }
 
     /// Writes a snapshot that takes the place of the newest one.
-    func write(_ snapshot: StoredSnapshot, _ state: StateSnapshot) throws {
+    package func write(_ snapshot: StoredSnapshot, _ state: StateSnapshot) throws {
         let name = try writeAside(snapshot.head, state)
         try fileSystem.rename(path(name), to: path(snapshot.name))
         try fileSystem.synchronizeDirectory(directory)
@@ -158,13 +163,13 @@ final class SnapshotStore: Sendable {
 }
 
 /// Puts arriving snapshots into files, one at a time.
-final class SnapshotFileReceiver: SnapshotReceiver {
+package final class SnapshotFileReceiver: SnapshotReceiver {
     private let store: SnapshotStore
     private let isBusy = Mutex(false)
 
-    init(store: SnapshotStore) { self.store = store }
+    package init(store: SnapshotStore) { self.store = store }
 
-    func begin(_ description: SnapshotDescription) throws -> any StagingSink<ArrivedSnapshot> {
+    package func begin(_ description: SnapshotDescription) throws -> any StagingSink<ArrivedSnapshot> {
         let isFree = isBusy.withLock { busy in
             defer { busy = true }
             return !busy

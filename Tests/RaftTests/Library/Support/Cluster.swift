@@ -14,10 +14,10 @@ actor Cluster {
     private var addresses: [NodeID: String] = [:]
     private let first: [RaftPeer]
 
-    init(_ count: Int, _ way: Way = .inMemory, ports: Int = 0, options: RaftOptions = quickOptions()) {
+    init(_ count: Int, _ way: Way = .inMemory, options: RaftOptions = quickOptions()) {
         self.way = way
         self.options = options
-        first = (1...count).map { RaftPeer(id: NodeID(UInt64($0)), address: "127.0.0.1:\(ports + $0)") }
+        first = (1...count).map { RaftPeer(id: NodeID(UInt64($0)), address: FreePorts.address()) }
     }
 
     func start() async throws {
