@@ -15,6 +15,7 @@ extension RaftCore {
         electionElapsed += 1
         if options.campaignsOnTimeout, mayCampaign, electionElapsed >= electionTimeout {
             electionElapsed = 0
+            hasWaitedInVain = isCampaigning
             campaignIfAllowed(options.preVote ? .preElection : .election, into: &effects)
         } else if isCampaigning, !mayCampaign, electionElapsed >= electionTimeout {
             // A caretaker that nobody has answered. It is for the others to ask again.
@@ -37,9 +38,10 @@ extension RaftCore {
         electionTimeout = options.electionTicks * (1 + preferredRanks) + chance
     }
 
-    /// A candidate that is not elected asks again sooner than a follower would: the leader is known to be lost, only
-    /// the vote was split or a message was, and a whole timeout more is felt by every client. Still by chance, so that
-    /// the next vote is not split too, and long enough for votes to come back from a disk.
+    /// A candidate that is not elected asks again sooner than a follower would, the first time: the leader is known to
+    /// be lost, only the vote was split or a message was, and a whole timeout more is felt by every client. Still by
+    /// chance, so that the next vote is not split too. From then on it waits as long as the paper says: it may be that
+    /// votes take that long, over slow disks, and would never be waited for.
     private mutating func drawRetryTimeout() {
         let shortest = (options.electionTicks + 1) / 2
         electionTimeout = shortest + Int(random.next() % UInt64(options.electionTicks - shortest + 1))
@@ -134,7 +136,9 @@ extension RaftCore {
             effects.emit(.trace(.becameCandidate(term)))
         }
         // Where some are preferred, who campaigned in vain leaves the field to the others.
-        if options.priorities.isEmpty { drawRetryTimeout() }
+        if options.priorities.isEmpty {
+            if hasWaitedInVain { drawElectionTimeout() } else { drawRetryTimeout() }
+        }
         let request = VoteRequest(
             lastIndex: trail.lastIndex, lastTerm: trail.lastTerm, isTransfer: kind == .transfer)
         for voter in configuration.allVoters {

@@ -50,6 +50,8 @@ public struct RaftCore: Sendable {
     var electionElapsed = 0
     /// In `electionTicks ..< 2 * electionTicks`, drawn anew with each change of role; later where others are preferred.
     var electionTimeout = 0
+    /// The last campaign was a second one, or a later one, in a row.
+    var hasWaitedInVain = false
     /// Ticks since the start.
     var now: UInt64 = 0
     var random: SplitMix64

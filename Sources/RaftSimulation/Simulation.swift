@@ -218,7 +218,8 @@ package struct Simulation {
     private func checkConvergence(without cutOff: NodeID?) {
         let healthy = healthyMembers(without: cutOff)
         if let lost = healthy.first(where: \.isLost) {
-            return cluster.fail("member \(lost.id.rawValue), which has lost its disks, is not replaced")
+            return cluster.fail(
+                "member \(lost.id.rawValue), which has lost its disks, is not replaced: " + standing(of: healthy))
         }
         for member in healthy {
             workload.perform(.read(keys: [0]), client: -1 - Int(member.id.rawValue), on: member) { _ in }

@@ -22,6 +22,8 @@ package final class SimulatedWorld: World, @unchecked Sendable {
     /// A stopped process: nothing of it happens until it goes on.
     private var isPaused = false
     private var waiting: [() -> Void] = []
+    /// Part mailboxes and stages, which hold each other while they run.
+    private var partings: [() -> Void] = []
 
     package init(queue: EventQueue, paces: [(stage: String, pace: Pace)] = [], driftMillionths: Int64 = 0) {
         self.queue = queue
@@ -50,12 +52,15 @@ package final class SimulatedWorld: World, @unchecked Sendable {
         }
         let runner = StageRunner(stage: stage, mailbox: mailbox, world: self)
         mailbox.attach { runner.run() }
+        partings.append { mailbox.detach() }
         runner.scheduleWake()
     }
 
     package func stop() {
         isStopped = true
         waiting = []
+        for part in partings { part() }
+        partings = []
     }
 
     /// This member's own clock.
@@ -134,6 +139,11 @@ private final class SimulatedMailbox<Input: Sendable>: Mailbox, @unchecked Senda
     func attach(_ stage: @escaping () -> Void) {
         self.stage = stage
         wake()
+    }
+
+    func detach() {
+        stage = nil
+        pending = []
     }
 
     func post(_ input: Input) {
