@@ -23,6 +23,12 @@ package enum PeerFrame: Equatable, Sendable {
     case snapshotEnd(SnapshotTotals)
     /// All of it is stored.
     case snapshotStored
+    /// As ``snapshotBegin(_:)``, for a stream that can go on on another connection.
+    case snapshotOpen(SnapshotOpening)
+    /// As ``snapshotReady(window:chunkBytes:)``, with what has been written already: the stream goes on after it.
+    case snapshotReadyAfter(window: UInt32, chunkBytes: UInt32, SnapshotTotals)
+    /// The sender will not go on with a stream that was opened.
+    case snapshotAbandoned
 
     /// Both directions of every connection begin with these four bytes.
     package static let magic: [UInt8] = Array("MRTL".utf8)
@@ -43,6 +49,9 @@ package enum PeerFrame: Equatable, Sendable {
         case snapshotAcknowledged = 0x23
         case snapshotEnd = 0x24
         case snapshotStored = 0x25
+        case snapshotOpen = 0x26
+        case snapshotReadyAfter = 0x27
+        case snapshotAbandoned = 0x28
     }
 
     package var kind: Kind {
@@ -59,11 +68,31 @@ package enum PeerFrame: Equatable, Sendable {
         case .snapshotAcknowledged: .snapshotAcknowledged
         case .snapshotEnd: .snapshotEnd
         case .snapshotStored: .snapshotStored
+        case .snapshotOpen: .snapshotOpen
+        case .snapshotReadyAfter: .snapshotReadyAfter
+        case .snapshotAbandoned: .snapshotAbandoned
         }
     }
 }
 
-/// What a whole snapshot came to: the last frame says it, and the receiver compares.
+/// The beginning of a snapshot's stream, or of what is left of it.
+package struct SnapshotOpening: Hashable, Sendable {
+    /// Tells the streams of one sender apart; drawn at random for each, so that a restarted sender names none of
+    /// those from before.
+    package var stream: UInt64
+    /// The first chunk that the sender can still send: those before were acknowledged, and it has let them go.
+    package var firstChunk: UInt64
+    /// An ``Message/Body/installSnapshot(_:)``: what all chunks make up.
+    package var message: Message
+
+    package init(stream: UInt64, firstChunk: UInt64, message: Message) {
+        self.stream = stream
+        self.firstChunk = firstChunk
+        self.message = message
+    }
+}
+
+/// What a snapshot came to, the whole of it or its beginning: one end says it, and the other compares.
 package struct SnapshotTotals: Hashable, Sendable {
     package var chunks: UInt64 = 0
     package var bytes: UInt64 = 0
@@ -78,6 +107,18 @@ package struct SnapshotTotals: Hashable, Sendable {
         var running = CRC32C(resuming: checksum)
         running.update(chunk)
         checksum = running.value
+    }
+
+    init(_ reader: inout ByteReader) throws(DecodingError) {
+        chunks = try reader.readUInt64()
+        bytes = try reader.readUInt64()
+        checksum = try reader.readUInt32()
+    }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.write(chunks)
+        writer.write(bytes)
+        writer.write(checksum)
     }
 }
 
@@ -104,10 +145,16 @@ extension PeerFrame {
             writer.write(index)
             writer.write(payload)
         case .snapshotEnd(let totals):
-            writer.write(totals.chunks)
-            writer.write(totals.bytes)
-            writer.write(totals.checksum)
-        case .snapshotStored: break
+            totals.encode(into: &writer)
+        case .snapshotStored, .snapshotAbandoned: break
+        case .snapshotOpen(let opening):
+            writer.write(opening.stream)
+            writer.write(opening.firstChunk)
+            Self.append(opening.message, to: &writer)
+        case .snapshotReadyAfter(let window, let chunkBytes, let totals):
+            writer.write(window)
+            writer.write(chunkBytes)
+            totals.encode(into: &writer)
         }
         var bytes = writer.finish()
         unsafe bytes.withUnsafeMutableBytes { unsafe Self.seal($0) }
@@ -203,13 +250,19 @@ extension PeerFrame {
             }
             return .snapshotChunk(index: index, unsafe Array(try reader.readBytes(reader.remaining)))
         case .snapshotAcknowledged: return .snapshotAcknowledged(try reader.readUInt64())
-        case .snapshotEnd:
-            var totals = SnapshotTotals()
-            totals.chunks = try reader.readUInt64()
-            totals.bytes = try reader.readUInt64()
-            totals.checksum = try reader.readUInt32()
-            return .snapshotEnd(totals)
+        case .snapshotEnd: return .snapshotEnd(try SnapshotTotals(&reader))
         case .snapshotStored: return .snapshotStored
+        case .snapshotOpen:
+            let stream = try reader.readUInt64()
+            let firstChunk = try reader.readUInt64()
+            var allowance = MessageCodec.Allowance(limits)
+            let message = try MessageCodec.decode(&reader, allowance: &allowance)
+            return .snapshotOpen(SnapshotOpening(stream: stream, firstChunk: firstChunk, message: message))
+        case .snapshotReadyAfter:
+            let window = try reader.readUInt32()
+            let chunkBytes = try reader.readUInt32()
+            return .snapshotReadyAfter(window: window, chunkBytes: chunkBytes, try SnapshotTotals(&reader))
+        case .snapshotAbandoned: return .snapshotAbandoned
         }
     }
 

@@ -9,6 +9,8 @@ package struct PeerFeatures: OptionSet, Hashable, Sendable {
 
     /// Answers for what was passed on and not taken.
     package static let forwardAnswers = PeerFeatures(rawValue: 1 << 0)
+    /// A snapshot whose connection breaks goes on, on another one, where it was.
+    package static let resumableSnapshots = PeerFeatures(rawValue: 1 << 1)
 }
 
 /// What a connection is for.
@@ -129,6 +131,8 @@ package enum RefusalCode: UInt8, Sendable {
     /// The acceptor knows the dialler with another data directory. What it promised there is forgotten: it could vote
     /// twice in a term, or deny entries that it has acknowledged.
     case anotherDirectory = 9
+    /// What the acceptor had of this snapshot's stream, if it ever had any of it, is gone.
+    case unknownStream = 10
 }
 
 extension RefusalCode: CustomStringConvertible {
@@ -144,6 +148,7 @@ extension RefusalCode: CustomStringConvertible {
         case .notWanted: "not wanted"
         case .failed: "failed"
         case .anotherDirectory: "another data directory"
+        case .unknownStream: "an unknown stream"
         }
     }
 }

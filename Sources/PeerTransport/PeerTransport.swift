@@ -7,7 +7,7 @@ package protocol PeerTransport: AnyObject, Sendable {
     /// Queues the messages, in order, to the members they are addressed to, and starts sending. Never blocks.
     func send(_ messages: [Message])
     /// Streams a snapshot on a connection of its own; `source` is read on a thread of the transport's. `completion` is
-    /// called once: true when the receiver has stored and checked all of it.
+    /// called once: true when the receiver has stored and checked all of it, false when the stream has failed for good.
     func sendSnapshot(
         _ description: Message, from source: any SnapshotSource, completion: @escaping @Sendable (Bool) -> Void)
     /// Who can be reached where. Members that are not in the list any more are cut off.
@@ -45,7 +45,7 @@ package protocol SnapshotSink: AnyObject, Sendable {
     func write(_ chunk: [UInt8]) throws
     /// All chunks have come and their checksums were right: make it durable, then hand the message to the core.
     func finish() throws
-    /// The stream ended early, or ``write(_:)`` or ``finish()`` threw. This is the last call; a sink that has finished
-    /// gets none.
+    /// The stream ended early and does not go on, or ``write(_:)`` or ``finish()`` threw. This is the last call; a sink
+    /// that has finished gets none.
     func abort()
 }

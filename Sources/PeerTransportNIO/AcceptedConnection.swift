@@ -114,6 +114,7 @@ final class AcceptedConnection: PeerConnectionOwner, @unchecked Sendable {
         _ hello: PeerHello, purpose: ConnectionPurpose, version: UInt8, on connection: PeerConnection
     ) {
         let options = context.options
+        let features = hello.features.intersection(options.features)
         let counters = context.counters(of: hello.from)
         let frameLimit: Int
         switch purpose {
@@ -126,15 +127,16 @@ final class AcceptedConnection: PeerConnectionOwner, @unchecked Sendable {
             }
             mode = .snapshot(
                 IncomingSnapshot(
-                    from: hello.from, connection: connection, worker: worker, context: context, counters: counters))
+                    from: hello.from, isResumable: features.contains(.resumableSnapshots), connection: connection,
+                    worker: worker, context: context, counters: counters))
             frameLimit = IncomingSnapshot.frameLimit(options.wire)
         }
         peer = hello.from
         self.counters = counters
         connection.accept(
             PeerWelcome(
-                version: version, features: hello.features.intersection(options.features), cluster: options.cluster,
-                node: options.node, dialler: hello.from, directory: options.directory),
+                version: version, features: features, cluster: options.cluster, node: options.node,
+                dialler: hello.from, directory: options.directory),
             frameLimit: frameLimit)
         context.identify(self, as: hello.from, purpose: purpose)
     }
@@ -177,7 +179,7 @@ final class AcceptedConnection: PeerConnectionOwner, @unchecked Sendable {
         let mode = mode
         self.mode = .closed
         if case .snapshot(let snapshot) = mode {
-            snapshot.connectionClosed { self.finish() }
+            snapshot.connectionClosed(reason) { self.finish() }
         } else {
             finish()
         }

@@ -5,6 +5,8 @@ internal import RaftCore
 
 /// A snapshot on its way in: chunks go to the sink on a thread of their own, and are acknowledged when written.
 /// Confined to its event loop, but for the writer, which is the worker's.
+///
+/// When its connection breaks, what has come is kept for another one (``ArrivingSnapshots``), if both ends can.
 final class IncomingSnapshot: @unchecked Sendable {
     private enum Stage {
         case awaitingBegin
@@ -17,22 +19,28 @@ final class IncomingSnapshot: @unchecked Sendable {
     }
 
     private let peer: NodeID
+    private let isResumable: Bool
     private let connection: PeerConnection
-    private let worker: NIOThreadPool
     private let context: TransportContext
     private let counters: PeerCounters
-    private let writer = SnapshotWriter()
+    private var worker: NIOThreadPool
+    private var writer = SnapshotWriter()
     private var stage = Stage.awaitingBegin
+    private var stream: SnapshotStreamID?
+    private var message: Message?
     private var received: UInt64 = 0
     private var written: UInt64 = 0
     private var receivedBytes: UInt64 = 0
     private var report: SnapshotReport?
+    /// The sender itself has given it up.
+    private var isAbandoned = false
 
     init(
-        from peer: NodeID, connection: PeerConnection, worker: NIOThreadPool, context: TransportContext,
-        counters: PeerCounters
+        from peer: NodeID, isResumable: Bool, connection: PeerConnection, worker: NIOThreadPool,
+        context: TransportContext, counters: PeerCounters
     ) {
         self.peer = peer
+        self.isResumable = isResumable
         self.connection = connection
         self.worker = worker
         self.context = context
@@ -46,7 +54,10 @@ final class IncomingSnapshot: @unchecked Sendable {
 
     func received(_ kind: PeerFrame.Kind, body: UnsafeRawBufferPointer) throws(PeerWireError) {
         switch (stage, try PeerFrame(body: body, limits: context.options.wire)) {
-        case (.awaitingBegin, .snapshotBegin(let message)): try begin(message)
+        case (.awaitingBegin, .snapshotBegin(let message)):
+            try check(message)
+            follow(context.arriving.claim(message))
+        case (.awaitingBegin, .snapshotOpen(let opening)) where isResumable: try open(opening)
         case (.receiving, .snapshotChunk(let index, let chunk)):
             guard index == received, received - written < UInt64(context.options.limits.snapshotWindow) else {
                 throw .misplacedMessage("chunk \(index) after \(received), \(written) of them acknowledged")
@@ -65,29 +76,95 @@ final class IncomingSnapshot: @unchecked Sendable {
             } then: {
                 self.finished()
             }
+        case (_, .snapshotAbandoned) where isResumable && stream != nil:
+            isAbandoned = true
+            connection.close(.closedByPeer)
         default: throw .unexpectedFrame(kind.rawValue)
         }
     }
 
-    private func begin(_ message: Message) throws(PeerWireError) {
+    // MARK: The beginning
+
+    private func check(_ message: Message) throws(PeerWireError) {
         guard case .installSnapshot = message.body, message.to == context.options.node, message.from == peer else {
             throw .misplacedMessage("a snapshot that is not for this member, or not from that one")
         }
+        self.message = message
+    }
+
+    private func open(_ opening: SnapshotOpening) throws(PeerWireError) {
+        try check(opening.message)
+        let stream = SnapshotStreamID(peer: peer, number: opening.stream)
+        let claim = context.arriving.claim(stream, opening) { [connection] in
+            // Always later: the registry is locked.
+            connection.eventLoop.execute { connection.close(.replaced) }
+        }
+        switch claim {
+        case .fresh, .resumed: self.stream = stream
+        case .stored, .refused: break
+        }
+        follow(claim)
+    }
+
+    private func follow(_ claim: ArrivingSnapshots.Claim) {
+        switch claim {
+        case .fresh(let replaced?):
+            stage = .beginning
+            // The receiver has one place, which that one holds until its sink has been aborted.
+            context.letGo(replaced, "another snapshot takes its place").hop(to: connection.eventLoop).whenComplete {
+                _ in
+                if self.stage == .beginning { self.begin() }
+            }
+        case .fresh(nil): begin()
+        case .resumed(let kept): resume(kept)
+        case .stored:
+            stage = .over
+            connection.write(.snapshotStored)
+        case .refused(let refusal):
+            stage = .over
+            context.refused(refusal, node: peer, address: connection.remoteAddress)
+            connection.refuse(refusal)
+        }
+    }
+
+    private func begin() {
+        guard let message else { return }
         stage = .beginning
         let receiver = context.receiver
-        let limits = context.options
         onWorker {
             try $0.begin(message, with: receiver)
         } then: {
             self.stage = .receiving
             self.report = SnapshotReport(message, peer: self.peer)
             self.report?.log("receiving a snapshot", to: self.context)
-            self.connection.write(
-                .snapshotReady(
-                    window: UInt32(clamping: limits.limits.snapshotWindow),
-                    chunkBytes: UInt32(clamping: limits.wire.chunkBytes)))
+            self.agree(SnapshotTotals())
         }
     }
+
+    private func resume(_ kept: KeptSnapshot) {
+        stage = .receiving
+        // A sink is used by one thread: that one takes the place of this connection's.
+        context.workers.giveBack(worker)
+        kept.released.succeed()
+        worker = kept.worker
+        writer = kept.writer
+        report = kept.report
+        (received, written, receivedBytes) = (kept.progress.chunks, kept.progress.chunks, kept.progress.bytes)
+        counters.update { $0.snapshotsResumed += 1 }
+        report?.log("a snapshot goes on arriving", bytes: receivedBytes, to: context)
+        agree(kept.progress)
+    }
+
+    private func agree(_ progress: SnapshotTotals) {
+        let window = UInt32(clamping: context.options.limits.snapshotWindow)
+        let chunkBytes = UInt32(clamping: context.options.wire.chunkBytes)
+        connection.write(
+            stream == nil
+                ? .snapshotReady(window: window, chunkBytes: chunkBytes)
+                : .snapshotReadyAfter(window: window, chunkBytes: chunkBytes, progress))
+    }
+
+    // MARK: The middle
 
     private func wroteChunk() {
         written += 1
@@ -99,6 +176,7 @@ final class IncomingSnapshot: @unchecked Sendable {
         stage = .over
         report?.log("received a snapshot", bytes: receivedBytes, to: context)
         counters.update { $0.snapshotsReceived += 1 }
+        if let stream { context.arriving.stored(stream) }
         connection.write(.snapshotStored)
     }
 
@@ -131,78 +209,51 @@ final class IncomingSnapshot: @unchecked Sendable {
         connection.refuse(PeerRefusal(.failed, "\(error)"))
     }
 
-    /// Ends the sink where nothing else has; `completion` is called when the worker has no more to do.
-    func connectionClosed(completion: @escaping @Sendable () -> Void) {
-        let isFinishing = stage == .finishing || stage == .over
-        if !isFinishing {
-            stage = .over
+    // MARK: The end
+
+    /// Keeps what has come, or ends the sink where nothing else has; `completion` is called when the worker has no more
+    /// to do.
+    func connectionClosed(_ reason: CloseReason, completion: @escaping @Sendable () -> Void) {
+        let isKept = stage == .receiving && stream != nil && !isAbandoned && reason.leavesSnapshot
+        let isCut = isKept || stage == .receiving || stage == .beginning || stage == .awaitingBegin
+        if isCut { stage = .over }
+        let eventLoop = connection.eventLoop
+        worker.submit { [writer] _ in
+            // All that came has been written, or a write has failed, and there is nothing to keep.
+            let progress = isKept ? writer.progress : nil
+            // After a finish there is nothing to abort.
+            if progress == nil { writer.abort() }
+            eventLoop.execute { self.drained(isCut: isCut, progress, completion: completion) }
+        }
+    }
+
+    private func drained(isCut: Bool, _ progress: SnapshotTotals?, completion: @escaping @Sendable () -> Void) {
+        context.workers.vacate(.incoming)
+        if let progress, let stream, let message {
+            report?.log("a snapshot's connection broke; what has come is kept", bytes: progress.bytes, to: context)
+            context.keep(
+                KeptSnapshot(
+                    stream: stream, message: message, writer: writer, worker: worker, progress: progress,
+                    report: report, eventLoop: connection.eventLoop,
+                    released: connection.eventLoop.makePromise()), completion: completion)
+            return
+        }
+        if isCut {
             counters.update { $0.snapshotsReceivedInPart += 1 }
             report?.log("a snapshot did not arrive whole", bytes: receivedBytes, level: .warning, to: context)
         }
-        let eventLoop = connection.eventLoop
-        worker.submit { [writer] _ in
-            // After a finish there is nothing to abort.
-            writer.abort()
-            eventLoop.execute {
-                self.context.workers.release(self.worker, .incoming)
-                completion()
-            }
-        }
+        context.workers.giveBack(worker)
+        if let stream { context.arriving.ended(stream) }
+        completion()
     }
 }
 
-/// The worker's part of an incoming snapshot: exactly one of the sink's `finish` (when it returns) and `abort` is its
-/// last call. Used on one worker, one step after the other, which is why it may claim to be `Sendable`.
-final class SnapshotWriter: @unchecked Sendable {
-    enum Failure: Error, CustomStringConvertible {
-        case notWanted
-        case ended
-        case wrongTotals(SnapshotTotals, expected: SnapshotTotals)
-
-        var description: String {
-            switch self {
-            case .notWanted: "not wanted"
-            case .ended: "the stream has ended"
-            case .wrongTotals(let totals, let expected):
-                "\(totals.chunks) chunks of \(totals.bytes) bytes, checksum \(totals.checksum), have come; the sender "
-                    + "counts \(expected.chunks) of \(expected.bytes), checksum \(expected.checksum)"
-            }
+extension CloseReason {
+    /// Whether the other side may come back with what was lost.
+    fileprivate var leavesSnapshot: Bool {
+        switch self {
+        case .closedByPeer, .timedOut, .socket, .replaced, .malformed(.wrongChecksum): true
+        case .stopped, .refused, .malformed, .wrongIdentity, .removed, .done: false
         }
-    }
-
-    private var sink: (any SnapshotSink)?
-    private var totals = SnapshotTotals()
-
-    func begin(_ message: Message, with receiver: any PeerReceiver) throws {
-        guard let sink = receiver.beginSnapshot(message) else { throw Failure.notWanted }
-        self.sink = sink
-    }
-
-    func write(_ chunk: [UInt8]) throws {
-        guard let sink else { throw Failure.ended }
-        totals.add(chunk)
-        do {
-            try sink.write(chunk)
-        } catch {
-            abort()
-            throw error
-        }
-    }
-
-    func finish(_ expected: SnapshotTotals) throws {
-        guard let sink else { throw Failure.ended }
-        do {
-            guard totals == expected else { throw Failure.wrongTotals(totals, expected: expected) }
-            try sink.finish()
-            self.sink = nil
-        } catch {
-            abort()
-            throw error
-        }
-    }
-
-    func abort() {
-        sink?.abort()
-        sink = nil
     }
 }

@@ -213,9 +213,13 @@ package final class NIOPeerTransport: PeerTransport {
             guard case .running(let running) = phase else { return nil }
             return (running.context, running.group.next())
         }
-        guard let (context, eventLoop) = running, case .installSnapshot = description.body,
-            let peer = context.peer(description.to), let worker = context.workers.acquire(.outgoing)
-        else { return completion(false) }
+        guard let (context, eventLoop) = running, case .installSnapshot = description.body else {
+            return completion(false)
+        }
+        context.supersedeStreams(to: description.to)
+        guard let peer = context.peer(description.to), let worker = context.workers.acquire(.outgoing) else {
+            return completion(false)
+        }
         let counters = context.counters(of: description.to)
         let stream = context.register {
             OutgoingSnapshot(

@@ -20,7 +20,7 @@ package struct NIOPeerTransportOptions: Sendable {
     package var wire = PeerWireLimits()
     /// The protocol versions to offer. For tests of members of different versions.
     package var versions = PeerFrame.versions
-    package var features: PeerFeatures = [.forwardAnswers]
+    package var features: PeerFeatures = [.forwardAnswers, .resumableSnapshots]
     /// Who may connect besides those given to ``PeerTransport/setPeers(_:)``. Called on event loops; must not block.
     package var isKnown: (@Sendable (NodeID) -> Bool)?
     /// The data directory that this member runs on.
@@ -90,7 +90,7 @@ package struct PeerTransportLimits: Hashable, Sendable {
     package var listenBacklog: Int32 = 128
     package var outgoingSnapshots = 2
     package var incomingSnapshots = 2
-    /// Chunks that may be on their way or waiting for the sink's disk.
+    /// Chunks that may be on their way or waiting for the sink's disk. The sender keeps as many, to send them again.
     package var snapshotWindow = 8
     /// Bytes a second of one outgoing snapshot; nil for as fast as it goes.
     package var snapshotBytesPerSecond: Int?
@@ -120,6 +120,10 @@ package struct PeerTransportTimings: Hashable, Sendable {
     package var snapshotStallTimeout: TimeAmount = .seconds(60)
     /// And made all of it durable within this, after the last one.
     package var snapshotFinishTimeout: TimeAmount = .seconds(600)
+    /// A snapshot whose connection has broken is given up by its sender when no chunk more was written for so long.
+    package var snapshotResumeTimeout: TimeAmount = .seconds(30)
+    /// What has come of such a snapshot is kept for so long by its receiver; no more than one at a time.
+    package var snapshotKeptTime: TimeAmount = .seconds(30)
 
     package init() {}
 }

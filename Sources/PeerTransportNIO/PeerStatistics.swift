@@ -21,6 +21,8 @@ package struct PeerStatistics: Hashable, Sendable {
     package var snapshotsFailed: UInt64 = 0
     package var snapshotsReceived: UInt64 = 0
     package var snapshotsReceivedInPart: UInt64 = 0
+    /// How often a snapshot, either way, went on on a new connection.
+    package var snapshotsResumed: UInt64 = 0
     package var roundTrips = RoundTrips()
 
     package init(node: NodeID) { self.node = node }

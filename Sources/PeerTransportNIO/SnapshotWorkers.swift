@@ -44,11 +44,23 @@ final class SnapshotWorkers: Sendable {
     }
 
     func release(_ worker: NIOThreadPool, _ direction: Direction) {
-        let isShutDown = state.withLock { state in
+        vacate(direction)
+        giveBack(worker)
+    }
+
+    /// Ends a stream's place in the count, while its thread is kept.
+    func vacate(_ direction: Direction) {
+        state.withLock { state in
             switch direction {
             case .outgoing: state.outgoing -= 1
             case .incoming: state.incoming -= 1
             }
+        }
+    }
+
+    /// Gives back a thread alone.
+    func giveBack(_ worker: NIOThreadPool) {
+        let isShutDown = state.withLock { state in
             if !state.isShutDown { state.idle.append(worker) }
             return state.isShutDown
         }

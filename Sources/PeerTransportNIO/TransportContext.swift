@@ -8,6 +8,7 @@ final class TransportContext: Sendable {
     let options: NIOPeerTransportOptions
     let receiver: any PeerReceiver
     let workers: SnapshotWorkers
+    let arriving = ArrivingSnapshots()
     private let state: Mutex<State>
 
     private struct Accepted {
@@ -67,6 +68,7 @@ final class TransportContext: Sendable {
         for (connection, node) in open where !isKnown(node) { connection.close(.removed) }
         let streams = state.withLock { Array($0.outgoing.values) }
         for stream in streams where peer(stream.target) == nil { stream.cancel(.removed) }
+        if let kept = arriving.takeKept(where: { !isKnown($0.peer) }) { letGo(kept, "\(CloseReason.removed)") }
     }
 
     func isKnown(_ node: NodeID) -> Bool {
@@ -166,6 +168,35 @@ final class TransportContext: Sendable {
         state.withLock { _ = $0.outgoing.removeValue(forKey: ObjectIdentifier(stream)) }
     }
 
+    /// Another snapshot goes to that member: streams to it that wait for a connection will not be asked for any more.
+    func supersedeStreams(to node: NodeID) {
+        let streams = state.withLock { Array($0.outgoing.values) }
+        for stream in streams where stream.target == node { stream.supersede() }
+    }
+
+    // MARK: Incoming snapshots
+
+    /// Keeps what has come of a snapshot for a while; `completion` is called when that, or its end, is done.
+    func keep(_ snapshot: KeptSnapshot, completion: @escaping @Sendable () -> Void) {
+        let stream = snapshot.stream
+        let expiry = snapshot.eventLoop.scheduleTask(in: options.timings.snapshotKeptTime) {
+            if let kept = self.arriving.takeKept(where: { $0 == stream }) {
+                self.letGo(kept, "its sender has not come back")
+            }
+        }
+        guard let displaced = arriving.keep(snapshot, expiry: expiry) else { return completion() }
+        letGo(displaced, "another one is kept, or the transport was stopped").whenComplete { _ in completion() }
+    }
+
+    /// Ends what was kept of a snapshot, with the sink it is in.
+    @discardableResult
+    func letGo(_ kept: KeptSnapshot, _ reason: String) -> EventLoopFuture<Void> {
+        counters(of: kept.stream.peer).update { $0.snapshotsReceivedInPart += 1 }
+        kept.report?.log(
+            "a snapshot did not arrive whole: \(reason)", bytes: kept.progress.bytes, level: .warning, to: self)
+        return arriving.letGo(kept, workers)
+    }
+
     // MARK: The end
 
     func leave(_ link: PeerLink) {
@@ -183,7 +214,9 @@ final class TransportContext: Sendable {
         }
         for connection in accepted { connection.close(.stopped) }
         for stream in outgoing { stream.cancel(.stopped) }
-        return accepted.map(\.done) + outgoing.map(\.done) + leaving.map { $0.stop() }
+        let (kept, lettingGo) = arriving.stop()
+        if let kept { letGo(kept, "\(CloseReason.stopped)") }
+        return accepted.map(\.done) + outgoing.map(\.done) + leaving.map { $0.stop() } + lettingGo
     }
 
     var statistics: TransportStatistics {

@@ -13,6 +13,8 @@ package struct NodeOptions: Sendable {
     package var readMode = RaftCore.ReadMode.quorum
     /// A leader refuses changes of the membership after which too few of the voters would be ones that it has heard of.
     package var refusesQuorumLoss = true
+    /// Who should rather lead than others; the same on all members.
+    package var priorities: [RaftCore.MemberPriority] = []
 
     /// Seeds the election timeouts. Two members with one seed would campaign in step.
     package var randomSeed: UInt64

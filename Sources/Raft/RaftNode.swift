@@ -99,6 +99,7 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
         coreOptions.checkQuorum = options.checkQuorum
         coreOptions.readMode = options.readMode
         coreOptions.refusesQuorumLoss = options.refusesQuorumLoss
+        coreOptions.priorities = options.priorities
         coreOptions.maxMessageBytes = options.maxMessageBytes
         coreOptions.maxInflightMessages = options.maxInflightMessages
         coreOptions.maxInflightBytes = options.maxInflightBytes

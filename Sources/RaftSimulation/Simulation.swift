@@ -211,7 +211,10 @@ package struct Simulation {
                 "after all is well the configuration \(cluster.configuration) is on no majority's disks, or joint")
         }
         if swarm.cluster.preVote, swarm.cluster.checkQuorum { return }
-        for member in cluster.members where !cluster.isPresent(member) { cluster.crash(member, powerCut: false) }
+        // Who never got in may be about to: a change that waits in the log may need it.
+        for member in cluster.members where member.hasJoined && !cluster.isPresent(member) {
+            cluster.crash(member, powerCut: false)
+        }
     }
 
     /// A healthy cluster that is left alone has one leader, answers, and its members hold the same.

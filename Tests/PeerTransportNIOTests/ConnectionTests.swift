@@ -162,8 +162,12 @@ extension TransportTests {
             defer { transport.stop() }
             transport.setPeers([PeerAddress(node: NodeID(2), endpoints: [])])
             let port = try #require(transport.boundPorts.first)
-            _ = try RawConnection(port: port).shake(from: 2, to: 1)
-            #expect(eventually { transport.statistics.acceptedConnections == 1 })
+            let connection = try RawConnection(port: port)
+            _ = try connection.shake(from: 2, to: 1)
+            // Those that are open are counted.
+            withExtendedLifetime(connection) {
+                #expect(eventually { transport.statistics.acceptedConnections == 1 })
+            }
         }
 
         @Test func `an address in use is named`() throws {

@@ -39,6 +39,8 @@ final class TestSink: SnapshotSink {
         var finishes = 0
         var aborts = 0
         var isHeld = false
+        var isFinishHeld = false
+        var isCheckedAgainst: [UInt8]?
         var failsAt: Int?
         var finishFails = false
         var threads: Set<UInt> = []
@@ -56,8 +58,9 @@ final class TestSink: SnapshotSink {
     }
 
     func finish() throws {
-        while state.withLock({ $0.isHeld }) { usleep(1_000) }
+        while state.withLock({ $0.isHeld || $0.isFinishHeld }) { usleep(1_000) }
         if state.withLock({ $0.finishFails }) { throw Broken() }
+        if state.withLock({ $0.isCheckedAgainst != nil && $0.isCheckedAgainst != $0.bytes }) { throw Broken() }
         state.withLock { $0.finishes += 1 }
     }
 
@@ -224,7 +227,10 @@ extension TransportTests {
         }
 
         @Test func `stopping the receiver aborts the sink before it returns`() throws {
-            let one = try TestMember(1) { $0.limits.snapshotBytesPerSecond = 100_000 }
+            let one = try TestMember(1) {
+                $0.limits.snapshotBytesPerSecond = 100_000
+                $0.timings.snapshotResumeTimeout = .milliseconds(300)
+            }
             defer { one.stop() }
             let two = try TestMember(2)
             two.transport.setPeers([one.address])

@@ -152,6 +152,15 @@ final class RawConnection {
             }
         }
         try #require(result == 0, "connect: \(errno)")
+        limitReads()
+    }
+
+    init(descriptor: Int32) {
+        self.descriptor = descriptor
+        limitReads()
+    }
+
+    private func limitReads() {
         var timeout = timeval(tv_sec: 5, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }
@@ -183,9 +192,9 @@ final class RawConnection {
         return false
     }
 
-    /// Reads frames until there are `count`, past the magic bytes.
-    func readFrames(_ count: Int) throws -> [PeerFrame] {
-        var bytes: [UInt8] = []
+    /// Reads frames until there are `count`, past the magic bytes; `bytes` is what has been read already.
+    func readFrames(_ count: Int, after bytes: [UInt8] = []) throws -> [PeerFrame] {
+        var bytes = bytes
         while true {
             guard let more = read(), !more.isEmpty else { return try frames(in: bytes) }
             bytes += more

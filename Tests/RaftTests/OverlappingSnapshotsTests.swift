@@ -26,6 +26,8 @@ import Testing
         func stop() {}
     }
 
+    private let published = PublishedState(
+        status: NodeStatus(id: NodeID(2)), view: StateBox(KeyValues()), applied: LogIndex(1))
     private let log = Box<LogInput>()
     private let apply = Box<ApplyInput<Machine>>()
     private let voters = Configuration(voters: [NodeID(1), NodeID(2), NodeID(3)])
@@ -41,8 +43,7 @@ import Testing
             applied: LogIndex(1), base: LogIndex(1),
             outlets: .init(
                 log: log, apply: apply, transport: Silence(),
-                published: PublishedState(
-                    status: NodeStatus(id: NodeID(2)), view: StateBox(KeyValues()), applied: LogIndex(1)),
+                published: published,
                 own: Box<ConsensusInput<Machine>>(), failed: { _ in }))
     }
 
@@ -81,6 +82,8 @@ import Testing
         inputs = [.installed(installations[1])]
         stage.process(&inputs, now: 2)
         #expect(snapshotsWritten == [LogIndex(50), LogIndex(80)])
+        // Also in a cluster where nothing else happens any more.
+        #expect(published.status.applied == LogIndex(80))
     }
 
     @Test func `where both are installed, they are written behind the second`() throws {

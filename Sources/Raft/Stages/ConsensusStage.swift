@@ -462,8 +462,8 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         for write in heldWrites {
             // A later snapshot behind this one waits for its own installation. An earlier one needs none any more: this
             // one has taken its place, and its write only has to come first.
-            if case .write(let held, let content) = write, content.snapshot != nil, held > id {
-                installing = held
+            if case .write(let held, let content) = write, let snapshot = content.snapshot {
+                if held > id { installing = held } else { applied = max(applied, snapshot.index) }
             }
             if installing == nil { logBatch.append(write) }
         }

@@ -17,8 +17,9 @@ extension LibraryTests {
             try await leader.addLearner(fourth)
             let joined = try await cluster.start(4, joining: old + [fourth])
             #expect(try await eventually { try await joined.read(.local) { $0.values.count } == 20 })
-            #expect(joined.status?.isLearner == true)
-            #expect(joined.members.last?.role == .learner)
+            // The state comes first, and then what is known of the members.
+            #expect(try await eventually { joined.members.last?.role == .learner })
+            #expect(try await eventually { joined.status?.isLearner == true })
             try await leader.promote(4)
             #expect(leader.members.map(\.role) == [.voter, .voter, .voter, .voter])
             try await joined.put("from", "four")

@@ -137,6 +137,29 @@ extension LibraryTests {
             await cluster.stop()
         }
 
+        @Test func `who is preferred leads, and takes the lead again when it is back`() async throws {
+            let cluster = Cluster(3, options: quickOptions { $0.priorities = [2: 5, 3: 1] })
+            try await cluster.start()
+            #expect(try await eventually { try await cluster.leader().id == 2 })
+            await cluster.stop(2)
+            #expect(try await eventually { try await cluster.leader().id == 3 })
+            try await cluster.leader().put("a", "1")
+            try await cluster.start(2)
+            #expect(try await eventually { try await cluster.leader().id == 2 })
+            #expect(try await cluster.leader().get("a") == "1")
+            await cluster.stop()
+        }
+
+        @Test func `a member that is told to stands for election at once`() async throws {
+            let cluster = Cluster(3, options: quickOptions { $0.electionTimeout = .seconds(30) })
+            try await cluster.start()
+            let member = await cluster.member(3)
+            #expect(member.status?.leader == nil)
+            try member.standForElection()
+            #expect(try await eventually { try await cluster.leader().id == 3 })
+            await cluster.stop()
+        }
+
         @Test func `reads by lease see what was written`() async throws {
             let cluster = Cluster(3, options: quickOptions { $0.readMode = .lease })
             try await cluster.start()

@@ -227,6 +227,11 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
         return try box.read(body)
     }
 
+    /// Has this member stand for election now instead of when it misses a leader. With
+    /// ``RaftOptions/preVote`` on, nothing comes of it while the others have one: to move leadership, use
+    /// ``transferLeadership(to:timeout:)``.
+    public func standForElection() throws(RaftError) { try requireRunning().node.campaign() }
+
     /// Waits until a leader is known, and says who.
     public func waitForLeader(timeout: Duration = .seconds(10)) async throws(RaftError) -> NodeID {
         let end = ContinuousClock.now + timeout
