@@ -189,7 +189,9 @@ extension RaftCore {
     /// one that it knows to be committed, as "a server that is not part of its own latest configuration" may (thesis,
     /// §4.2.2); if it wins, it tells them, and hands over.
     private mutating func takeCare(of candidate: NodeID, _ request: VoteRequest, into effects: inout Effects) {
-        guard options.whenVoteIsLost == .handsOver, knownLeader == nil, durability.snapshot == nil,
+        // Who asks for votes does not lead; and without a vote, no timeout of its own tells this node that nobody does.
+        let isLeaderKnown = knownLeader != nil && knownLeader != candidate && electionElapsed < options.electionTicks
+        guard options.whenVoteIsLost == .handsOver, !isLeaderKnown, durability.snapshot == nil,
             !configuration.isVoter(options.id), configuration.isVoter(candidate),
             !trail.isUpToDate(index: request.lastIndex, term: request.lastTerm)
         else { return }

@@ -119,6 +119,7 @@ package struct Simulation {
     private func playCalm() -> UInt64? {
         player.stop()
         operation.stop()
+        workload.isPatient = true
         let calm = cluster.queue.now
         let first = workload.history.count
         let cutOff = cutOneOff()
@@ -139,7 +140,7 @@ package struct Simulation {
         checkConvergence(without: cutOff)
         guard cluster.violation == nil else { return nil }
         let recovered = workload.history[first...].lazy.filter { $0.isWrite }.compactMap(\.returned).min()
-        if recovered == nil { cluster.fail("after all is well no write is acknowledged") }
+        if recovered == nil { cluster.fail("after all is well no write is acknowledged: " + standing(of: cluster.members)) }
         return recovered.map { $0 - calm }
     }
 
@@ -208,7 +209,8 @@ package struct Simulation {
     private func endRemovedMembers() {
         guard cluster.isConfigurationSettled else {
             return cluster.fail(
-                "after all is well the configuration \(cluster.configuration) is on no majority's disks, or joint")
+                "after all is well the configuration \(cluster.configuration) is on no majority's disks, or joint: "
+                    + standing(of: cluster.members))
         }
         if swarm.cluster.preVote, swarm.cluster.checkQuorum { return }
         // Who never got in may be about to: a change that waits in the log may need it.

@@ -59,6 +59,9 @@ package final class KeyValueWorkload {
 
     package func stop() { isStopped = true }
 
+    /// From now on clients wait as long as a slow disk may take: whether the cluster answers at all is what is asked.
+    package var isPatient = false
+
     private func think(_ client: Int) {
         cluster.queue.schedule(after: 1 + random.next() % options.thinkNanoseconds) { [self] in
             guard !isStopped else { return }
@@ -155,7 +158,8 @@ package final class KeyValueWorkload {
                 done(nextClientName)
             }
         }
-        cluster.queue.schedule(after: options.patienceNanoseconds) { finish(nil, nil) }
+        let patience = isPatient ? max(options.patienceNanoseconds, 5_000_000_000) : options.patienceNanoseconds
+        cluster.queue.schedule(after: patience) { finish(nil, nil) }
         switch action {
         case .read(let keys):
             let sink = SimulatedSink<ReplicaView> { [self] answer in

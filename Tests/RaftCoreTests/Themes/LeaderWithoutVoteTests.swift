@@ -215,4 +215,28 @@ import Testing
         cluster.tickAll(20)
         #expect(cluster.leaders == [1])
     }
+
+    /// Found by seed 4876: member 2 lost power while it led alone, and came back without its newest entry, in a
+    /// configuration that still needed member 1; that had been removed, took it for its leader, and refused.
+    @Test(arguments: [true, false])
+    func `a node without a vote does not take for its leader who asks it for votes`(preVote: Bool) {
+        var node = Lone(1, voters: [2], log: [1, 1, 1], term: 1, commit: 2) {
+            $0.whenVoteIsLost = .handsOver
+            $0.preVote = preVote
+        }
+        node.receive(
+            .appendEntries(
+                AppendEntries(previousIndex: LogIndex(3), previousTerm: Term(1), commit: LogIndex(2), entries: [])),
+            term: 1)
+        #expect(node.core.currentLeader == NodeID(2))
+        let request = VoteRequest(lastIndex: LogIndex(2), lastTerm: Term(1), isTransfer: false)
+        let effects = node.receive(preVote ? .preVote(request) : .vote(request), term: 2)
+        let asked = effects.messages.filter { message in
+            switch message.body {
+            case .preVote, .vote: message.to == NodeID(2)
+            default: false
+            }
+        }
+        #expect(asked.count == 1)
+    }
 }
