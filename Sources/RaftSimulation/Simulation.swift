@@ -140,7 +140,9 @@ package struct Simulation {
         checkConvergence(without: cutOff)
         guard cluster.violation == nil else { return nil }
         let recovered = workload.history[first...].lazy.filter { $0.isWrite }.compactMap(\.returned).min()
-        if recovered == nil { cluster.fail("after all is well no write is acknowledged: " + standing(of: cluster.members)) }
+        if recovered == nil {
+            cluster.fail("after all is well no write is acknowledged: " + standing(of: cluster.members))
+        }
         return recovered.map { $0 - calm }
     }
 
