@@ -26,7 +26,9 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
 
     private var nextTick: UInt64?
     private var nextSequence: UInt64
-    private var nextReadID: UInt64 = 1
+    /// No earlier incarnation has used these numbers either: an answer that was on its way to it when it ended would
+    /// tell of an index that is too old.
+    private var nextReadID: UInt64
     private var pendingReads: [PendingRead] = []
     /// Proposals that found no leader. They were never sent, so sending them later is sending them once.
     private var parked: [ParkedProposals] = []
@@ -78,6 +80,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         cache = EntryCache(limitBytes: options.entryCacheBytes)
         cache.append(recovered)
         nextSequence = options.reusesProposalNumbers ? 1 : options.firstSequence
+        nextReadID = options.firstSequence
         handedOver = applied
         self.applied = applied
         durable = applied
