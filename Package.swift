@@ -122,7 +122,7 @@ let package = Package(
             name: "RaftTests",
             dependencies: [
                 "Raft", "RaftCore", "WriteAheadLog", "PeerTransport", "Platform", "PlatformPOSIX", logging, metrics,
-                metricsTestKit, lifecycle,
+                metricsTestKit, lifecycle, "TestSupport",
             ], swiftSettings: settings),
         .testTarget(name: "StorageEngineTests", dependencies: ["StorageEngine"], swiftSettings: settings),
         .testTarget(
@@ -158,6 +158,9 @@ let package = Package(
             name: "SimulationTests", dependencies: ["RaftSimulation", "Raft", "RaftCore", "Replica", "Platform"],
             swiftSettings: settings),
         .testTarget(
-            name: "ClusterTests", dependencies: ["MartletClient", "RaftSimulation", "EtcdAPI"], swiftSettings: settings),
+            name: "ClusterTests", dependencies: ["MartletClient", "RaftSimulation", "EtcdAPI", "TestSupport"],
+            swiftSettings: settings),
+        // What tests of several targets need.
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
     ]
 )

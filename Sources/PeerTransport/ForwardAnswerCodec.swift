@@ -165,8 +165,8 @@ enum ForwardAnswerCodec {
         case 2: return .isJoint
         case 3: return .isNotJoint
         case 4: return .removesAllVoters
-        case 5: return .unknownMembers(try decodeNodes(&reader, allowance: &allowance))
-        case 6: return .losesQuorum(silent: try decodeNodes(&reader, allowance: &allowance))
+        case 5: return .unknownMembers(try MessageCodec.decodeNodes(&reader, allowance: &allowance))
+        case 6: return .losesQuorum(silent: try MessageCodec.decodeNodes(&reader, allowance: &allowance))
         case 7: return .impossible(try decodeText(&reader))
         default: throw .invalid("a refused change with the unknown code \(code)")
         }
@@ -177,20 +177,5 @@ enum ForwardAnswerCodec {
         guard bytes.count <= textBytesMax else { throw .invalid("a text of \(bytes.count) bytes") }
         // Control characters would end up in the operator's log.
         return String(decoding: bytes.map { $0 < 0x20 || $0 == 0x7f ? UInt8(ascii: " ") : $0 }, as: UTF8.self)
-    }
-
-    private static func decodeNodes(
-        _ reader: inout ByteReader, allowance: inout MessageCodec.Allowance
-    ) throws(DecodingError) -> [NodeID] {
-        let count = try reader.readVarint()
-        guard count <= UInt64(reader.remaining / 8) else {
-            throw .truncated(needed: Int(clamping: count), available: reader.remaining)
-        }
-        guard count <= UInt64(allowance.configurationMembers) else { throw .invalid("\(count) members are too many") }
-        allowance.configurationMembers -= Int(count)
-        var nodes: [NodeID] = []
-        nodes.reserveCapacity(Int(count))
-        for _ in 0..<count { nodes.append(NodeID(try reader.readUInt64())) }
-        return nodes
     }
 }

@@ -362,16 +362,27 @@ extension MessageCodec {
         _ reader: inout ByteReader, allowance: inout Allowance
     ) throws(DecodingError) -> Configuration {
         let leavesAutomatically = try decodeBool(&reader)
-        let voters = try decodeNodes(&reader, allowance: &allowance)
-        let outgoing = try decodeNodes(&reader, allowance: &allowance)
-        let learners = try decodeNodes(&reader, allowance: &allowance)
-        let next = try decodeNodes(&reader, allowance: &allowance)
+        let voters = try decodeSortedNodes(&reader, allowance: &allowance)
+        let outgoing = try decodeSortedNodes(&reader, allowance: &allowance)
+        let learners = try decodeSortedNodes(&reader, allowance: &allowance)
+        let next = try decodeSortedNodes(&reader, allowance: &allowance)
         return Configuration(
             voters: voters, outgoingVoters: outgoing, learners: learners, nextLearners: next,
             leavesAutomatically: leavesAutomatically)
     }
 
-    private static func decodeNodes(
+    private static func decodeSortedNodes(
+        _ reader: inout ByteReader, allowance: inout Allowance
+    ) throws(DecodingError) -> [NodeID] {
+        let nodes = try decodeNodes(&reader, allowance: &allowance)
+        for place in nodes.indices.dropFirst() where nodes[place - 1] >= nodes[place] {
+            throw .invalid("members out of order")
+        }
+        return nodes
+    }
+
+    /// In any order.
+    static func decodeNodes(
         _ reader: inout ByteReader, allowance: inout Allowance
     ) throws(DecodingError) -> [NodeID] {
         let count = try reader.readVarint()
@@ -382,11 +393,7 @@ extension MessageCodec {
         allowance.configurationMembers -= Int(count)
         var nodes: [NodeID] = []
         nodes.reserveCapacity(Int(count))
-        for _ in 0..<Int(count) {
-            let node = NodeID(try reader.readUInt64())
-            if let last = nodes.last, last >= node { throw .invalid("members out of order") }
-            nodes.append(node)
-        }
+        for _ in 0..<count { nodes.append(NodeID(try reader.readUInt64())) }
         return nodes
     }
 }

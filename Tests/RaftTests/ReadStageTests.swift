@@ -9,13 +9,6 @@ import WriteAheadLog
 @Suite struct ReadStageTests {
     typealias Machine = LibraryMachine<KeyValues>
 
-    final class Box: Mailbox {
-        let inputs = Mutex<[ConsensusInput<Machine>]>([])
-        func post(_ input: ConsensusInput<Machine>) { inputs.withLock { $0.append(input) } }
-        func post(contentsOf inputs: [ConsensusInput<Machine>]) { for input in inputs { post(input) } }
-        func postQuietly(_ input: ConsensusInput<Machine>) { post(input) }
-    }
-
     private let files = MemoryFileSystem()
     private let header = Message(
         from: NodeID(1), to: NodeID(2), term: Term(1),
@@ -46,7 +39,7 @@ import WriteAheadLog
     }
 
     private func answer(_ reader: LogReader, _ locations: ArraySlice<RecordLocation>) -> [ConsensusInput<Machine>] {
-        let box = Box()
+        let box = RecordingMailbox<ConsensusInput<Machine>>()
         let stage = ReadStage<Machine>(reader: reader, consensus: box)
         let first = LogIndex(UInt64(locations.startIndex) + 1)
         var inputs = [ReadInput(header: header, first: first, locations: Array(locations))]

@@ -73,11 +73,7 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
             for place in 0..<proposals.count { pending[proposals[place].sequence] = proposals[place].ticket }
             deadlines.append((deadline, proposals[0].sequence, proposals[proposals.count - 1].sequence))
         case .refused(let sequences, let failure):
-            for sequence in sequences {
-                guard let ticket = pending.removeValue(forKey: sequence) else { continue }
-                replies.add(ticket, .failure(failure))
-                outlets.published.pendingProposals.subtract(1, ordering: .relaxed)
-            }
+            for sequence in sequences { settle(sequence, .failure(failure)) }
         case .apply(let entries):
             held.append(contentsOf: entries)
             try applyHeld()
@@ -155,10 +151,14 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
     }
 
     private func answer(_ id: ProposalID, _ result: Machine.Result) {
-        if id.origin == options.id, let ticket = pending.removeValue(forKey: id.sequence) {
-            replies.add(ticket, .success(result))
-            outlets.published.pendingProposals.subtract(1, ordering: .relaxed)
-        }
+        if id.origin == options.id { settle(id.sequence, .success(result)) }
+    }
+
+    /// Answers one of our proposals, if somebody still waits for it.
+    private func settle(_ sequence: UInt64, _ answer: Result<Machine.Result, RequestFailure>) {
+        guard let ticket = pending.removeValue(forKey: sequence) else { return }
+        replies.add(ticket, answer)
+        outlets.published.pendingProposals.subtract(1, ordering: .relaxed)
     }
 
     private func applyConfiguration(_ entry: Entry, at place: AppliedPlace) throws {
@@ -232,12 +232,7 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
         }
         while let oldest = deadlines.first, now >= oldest.deadline {
             deadlines.removeFirst()
-            for sequence in oldest.first...oldest.last {
-                if let ticket = pending.removeValue(forKey: sequence) {
-                    replies.add(ticket, .failure(.timedOut))
-                    outlets.published.pendingProposals.subtract(1, ordering: .relaxed)
-                }
-            }
+            for sequence in oldest.first...oldest.last { settle(sequence, .failure(.timedOut)) }
         }
         // Groups whose proposals have all been answered go as well, so that the list stays short.
         while deadlines.count > 64, let oldest = deadlines.first,

@@ -56,10 +56,7 @@ final class LibraryCluster<Machine: StateMachine> {
     private func bootstrap(_ member: Member, _ roster: [RaftPeer]) throws {
         let store = SnapshotStore(directory: Self.snapshotDirectory, fileSystem: member.disk)
         _ = try store.open()
-        let head = SnapshotHead(
-            place: AppliedPlace(index: LogIndex(1), term: Term(1)),
-            configuration: Configuration(voters: roster.map(\.id)), roster: roster)
-        try store.write(StoredSnapshot(head: head, isOrigin: true), try watched(by: member).snapshot())
+        _ = try store.bootstrap(roster, try watched(by: member).snapshot())
     }
 
     private static var snapshotDirectory: String { "/raft/snapshots" }
@@ -277,9 +274,7 @@ final class LibraryCluster<Machine: StateMachine> {
                 if isComparable { return }
                 let disk = SimulatedDisk(seed: 1)
                 let store = SnapshotStore(directory: "/", fileSystem: disk)
-                let place = AppliedPlace(index: LogIndex(1), term: Term(1))
-                let head = SnapshotHead(place: place, configuration: Configuration(), roster: [])
-                try store.write(StoredSnapshot(head: head, isOrigin: true), state)
+                _ = try store.bootstrap([], state)
                 let bytes = try disk.list("/").first.flatMap { disk.bytes(of: "/\($0)") } ?? []
                 if let first, first.bytes != bytes {
                     fail("members \(first.member) and \(member.id) have applied the same, and their snapshots differ")

@@ -224,12 +224,7 @@ final class MisfortunePlayer {
     }
 
     private func worsenNetwork(_ random: inout RandomSource) {
-        var conditions = SimulatedNetwork.Conditions()
-        conditions.mostDelay = 500_000 + random.next() % 50_000_000
-        if random.oneIn(2) { conditions.lossOneIn = 3 + random.below(50) }
-        if random.oneIn(2) { conditions.duplicationOneIn = 3 + random.below(20) }
-        if random.oneIn(2) { conditions.stragglerOneIn = 5 + random.below(50) }
-        if random.oneIn(2) { conditions.snapshotLossOneIn = 2 + random.below(5) }
+        let conditions = SimulatedNetwork.Conditions(worsenedBy: &random)
         tell("the network changes: \(conditions)")
         cluster.network.conditions = conditions
     }

@@ -17,6 +17,15 @@ package final class SimulatedNetwork {
         package var snapshotLossOneIn = 0
 
         package init() {}
+
+        /// A bad network, in some of the ways that there are.
+        init(worsenedBy random: inout RandomSource) {
+            mostDelay = 500_000 + random.next() % 50_000_000
+            if random.oneIn(2) { lossOneIn = 3 + random.below(50) }
+            if random.oneIn(2) { duplicationOneIn = 3 + random.below(20) }
+            if random.oneIn(2) { stragglerOneIn = 5 + random.below(50) }
+            if random.oneIn(2) { snapshotLossOneIn = 2 + random.below(5) }
+        }
     }
 
     package var conditions = Conditions()

@@ -2,6 +2,7 @@ import EtcdAPI
 import Foundation
 import MartletClient
 import Synchronization
+import TestSupport
 
 /// Members on this machine, in processes of their own, with their data on disk inside of the repository's `.build`.
 final class TestCluster: Sendable {
@@ -15,7 +16,6 @@ final class TestCluster: Sendable {
     let token: String
 
     private static let count = Mutex(0)
-    private static let portsTaken = Mutex<Set<Int>>([])
 
     /// The program under test; nil if none is named.
     static var executable: String? { ProcessInfo.processInfo.environment["MARTLET"] }
@@ -38,9 +38,9 @@ final class TestCluster: Sendable {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         self.directory = directory
         self.token = token
-        members = try (1...memberCount).map { number in
+        members = (1...memberCount).map { number in
             TestMember(
-                name: "m\(number)", clientPort: try Self.freePort(), peerPort: try Self.freePort(),
+                name: "m\(number)", clientPort: FreePorts.port(), peerPort: FreePorts.port(),
                 directory: directory, executable: executable)
         }
         let all = members.map { "\($0.name)=\($0.peerURL)" }.joined(separator: ",")
@@ -53,32 +53,6 @@ final class TestCluster: Sendable {
                     "--listen-peer-urls=\(member.peerURL)", "--initial-advertise-peer-urls=\(member.peerURL)",
                     "--initial-cluster=\(all)", "--initial-cluster-token=\(token)",
                 ] + flags)
-        }
-    }
-
-    /// Below the ports that connections get by themselves: a member that is down for a moment must find its own free.
-    private static func freePort() throws -> Int {
-        for _ in 0..<1000 {
-            let port = Int.random(in: 20_000..<32_000)
-            guard portsTaken.withLock({ !$0.contains(port) }), isFree(port) else { continue }
-            portsTaken.withLock { _ = $0.insert(port) }
-            return port
-        }
-        throw ClusterFailure("no free port was found")
-    }
-
-    private static func isFree(_ port: Int) -> Bool {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(UInt16(port).bigEndian)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        return withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(descriptor, address, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
         }
     }
 

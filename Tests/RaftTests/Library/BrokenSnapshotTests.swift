@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import Raft
 import Synchronization
+import TestSupport
 import Testing
 
 extension LibraryTests {

@@ -243,7 +243,7 @@ extension RaftMember {
             switch cluster {
             case .new(let peers):
                 guard !holdsLog else { throw SnapshotDamage(reason: "there is a log, and its snapshot is missing") }
-                found = try bootstrap(store, peers)
+                found = try store.bootstrap(peers, try box.read { try $0.snapshot() })
             case .join: break
             }
         }
@@ -252,21 +252,6 @@ extension RaftMember {
             policy: .init(entries: options.snapshotEntries, bytes: options.snapshotBytes),
             membershipChanged: { [weak self] configuration, roster in self?.membershipChanged(configuration, roster) },
             snapshotDone: { [weak self] happening, index in self?.snapshotDone(happening == .taken, index) })
-    }
-
-    /// The log starts after a first place that no member holds an entry for, so that whoever joins later gets this
-    /// state as a snapshot (`RaftCore.Restored.bootstrap`).
-    private func bootstrap(_ store: SnapshotStore, _ peers: [RaftPeer]) throws -> StoredSnapshot {
-        let roster = peers.sorted { $0.id < $1.id }
-        let head = SnapshotHead(
-            place: AppliedPlace(index: LogIndex(1), term: Term(1)),
-            configuration: Configuration(
-                voters: roster.filter { $0.role == .voter }.map(\.id),
-                learners: roster.filter { $0.role == .learner }.map(\.id)),
-            roster: roster)
-        let snapshot = StoredSnapshot(head: head, isOrigin: true)
-        try store.write(snapshot, try box.read { try $0.snapshot() })
-        return snapshot
     }
 
     private func makeTransport(

@@ -9,11 +9,6 @@ package struct StoredSnapshot: Hashable, Sendable {
     /// The state was born here: by bootstrap, or by another member's snapshot. The log may know nothing of it yet.
     var isOrigin: Bool
 
-    package init(head: SnapshotHead, isOrigin: Bool) {
-        self.head = head
-        self.isOrigin = isOrigin
-    }
-
     var name: String { Self.name(head.place, isOrigin: isOrigin) }
 
     static func name(_ place: AppliedPlace, isOrigin: Bool) -> String {
@@ -106,6 +101,21 @@ package final class SnapshotStore: Sendable {
         try fileSystem.rename(path(name), to: path(snapshot.name))
         try fileSystem.synchronizeDirectory(directory)
         try removeAll(but: snapshot.name)
+    }
+
+    /// Writes down the state that a new cluster begins with. The log starts after a first place that no member holds an
+    /// entry for, so that whoever joins later gets this state as a snapshot (`RaftCore.Restored.bootstrap`).
+    package func bootstrap(_ peers: [RaftPeer], _ state: StateSnapshot) throws -> StoredSnapshot {
+        let roster = peers.sorted { $0.id < $1.id }
+        let head = SnapshotHead(
+            place: AppliedPlace(index: LogIndex(1), term: Term(1)),
+            configuration: Configuration(
+                voters: roster.filter { $0.role == .voter }.map(\.id),
+                learners: roster.filter { $0.role == .learner }.map(\.id)),
+            roster: roster)
+        let snapshot = StoredSnapshot(head: head, isOrigin: true)
+        try write(snapshot, state)
+        return snapshot
     }
 
     /// Writes one under a name of its own: the caller renames or discards it.

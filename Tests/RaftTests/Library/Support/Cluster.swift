@@ -1,4 +1,5 @@
 import Raft
+import TestSupport
 
 /// Members in this process, and their logs, which outlive them.
 actor Cluster {

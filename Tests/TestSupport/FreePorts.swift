@@ -5,14 +5,16 @@ import Synchronization
 ///
 /// Below the ports that connections get by themselves, so that a member that is stopped for a moment finds its own free
 /// when it comes back.
-enum FreePorts {
+package enum FreePorts {
     private static let given = Mutex<Set<UInt16>>([])
 
-    static func address() -> String {
+    package static func address() -> String { "127.0.0.1:\(port())" }
+
+    package static func port() -> Int {
         for _ in 0..<10_000 {
             let port = UInt16.random(in: 20_000..<32_000)
             guard isFree(port), given.withLock({ $0.insert(port).inserted }) else { continue }
-            return "127.0.0.1:\(port)"
+            return Int(port)
         }
         fatalError("no port from 20000 to 31999 is free")
     }
