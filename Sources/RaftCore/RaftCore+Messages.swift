@@ -66,8 +66,7 @@ extension RaftCore {
             return true
         }
         switch message.body {
-        case .appendEntries where options.checkQuorum || options.preVote,
-            .heartbeat where options.checkQuorum || options.preVote:
+        case .appendEntries where !freesItselfFromOldTerms, .heartbeat where !freesItselfFromOldTerms:
             // Only delayed, perhaps. But if this node has moved its term on while it was cut off, it cannot win (the
             // others ignore its votes) and cannot follow: the leader has to hear of the higher term, to step down and
             // let the next election free this node. Pre-vote prevents this from arising.
@@ -80,6 +79,12 @@ extension RaftCore {
             ignore(message, "an older term", into: &effects)
         }
         return false
+    }
+
+    /// Its next campaign will be heard, and end the older term that it now ignores. Nothing but an answer helps a node
+    /// whose requests for votes are passed over, or that never makes any: a learner keeps the term that it was told of.
+    private var freesItselfFromOldTerms: Bool {
+        !options.checkQuorum && !options.preVote && options.campaignsOnTimeout && mayCampaign
     }
 
     /// A message that only the leader of this term sends: whoever campaigns has lost (§5.2). False on that very leader.

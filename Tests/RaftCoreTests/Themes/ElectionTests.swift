@@ -295,6 +295,18 @@ import Testing
         #expect(effects.messages.map { $0.voteReply?.isGranted } == [true])
     }
 
+    /// Seed 6326: with pre-votes and quorum checks both off, a voter frees itself from an older term by campaigning.
+    /// A learner that had been told of a later term ignored its leader for good.
+    @Test func `who cannot campaign tells a leader of an older term of its own`() {
+        let heartbeat = Message.Body.heartbeat(Heartbeat(commit: .zero, readSequence: 0))
+        var learner = Lone(3, voters: [1, 2], learners: [3], term: 5)
+        #expect(learner.receive(heartbeat, term: 3).messages.map(\.term) == [Term(5)])
+        var silent = Lone(1, term: 5) { $0.campaignsOnTimeout = false }
+        #expect(silent.receive(heartbeat, term: 3).messages.map(\.term) == [Term(5)])
+        var voter = Lone(1, term: 5)
+        #expect(voter.receive(heartbeat, term: 3).messages.isEmpty)
+    }
+
     @Test func `who is in no configuration does not campaign`() {
         var node = Lone(4, voters: [1, 2, 3])
         #expect(node.tick(50).messages.isEmpty)
