@@ -95,21 +95,29 @@ extension RaftCore {
         role = new
     }
 
-    mutating func becomeFollower(in newTerm: Term, of leader: NodeID?, into effects: inout Effects) {
-        enter(newTerm)
+    /// - Parameter keepsClock: for a request for votes. Only granting it starts a follower's clock anew (figure 2): who
+    ///   has the better log, and refuses, must get to its own campaign, however often the other one asks.
+    mutating func becomeFollower(
+        in newTerm: Term, of leader: NodeID?, keepsClock: Bool = false, into effects: inout Effects
+    ) {
+        if keepsClock, !isLeader { adopt(newTerm) } else { enter(newTerm) }
         leaveRole(to: .follower(leader: leader), into: &effects)
         effects.emit(.trace(.becameFollower(term, leader: leader)))
     }
 
-    /// The clock starts anew; a vote is for one term only.
+    /// The clock starts anew.
     private mutating func enter(_ newTerm: Term) {
-        precondition(newTerm >= term, "term \(term.rawValue) goes back to \(newTerm.rawValue)")
-        if newTerm > term {
-            term = newTerm
-            votedFor = nil
-        }
+        adopt(newTerm)
         electionElapsed = 0
         drawElectionTimeout()
+    }
+
+    /// A vote is for one term only.
+    private mutating func adopt(_ newTerm: Term) {
+        precondition(newTerm >= term, "term \(term.rawValue) goes back to \(newTerm.rawValue)")
+        guard newTerm > term else { return }
+        term = newTerm
+        votedFor = nil
     }
 
     mutating func campaignIfAllowed(_ kind: CampaignKind, into effects: inout Effects) {
@@ -178,6 +186,7 @@ extension RaftCore {
         sendWhenDurable(isPreVote ? .preVoteReply(reply) : .voteReply(reply), to: message.from, term: answerTerm)
         if isGranted, !isPreVote {
             electionElapsed = 0
+            drawElectionTimeout()
             votedFor = message.from
         }
         if !isGranted { takeCare(of: message.from, request, into: &effects) }

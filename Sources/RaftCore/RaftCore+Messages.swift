@@ -62,7 +62,10 @@ extension RaftCore {
                 break
             default: break
             }
-            becomeFollower(in: message.term, of: message.isFromLeader ? message.from : nil, into: &effects)
+            let isCandidate = if case .vote = message.body { true } else { false }
+            becomeFollower(
+                in: message.term, of: message.isFromLeader ? message.from : nil, keepsClock: isCandidate,
+                into: &effects)
             return true
         }
         switch message.body {

@@ -39,6 +39,8 @@ package struct Simulation {
         package var adjust: (@Sendable (inout Swarm) -> Void)?
         /// Plays this instead of what the seed draws.
         package var schedule: [Misfortune]?
+        /// Gets what happens, line by line as it happens: misfortunes, and what the members' consensus notes.
+        package var narrator: (@Sendable (String) -> Void)?
 
         package init() {}
     }
@@ -76,6 +78,12 @@ package struct Simulation {
         workload = KeyValueWorkload(cluster: cluster, options: swarm.workload)
         operation = Operator(cluster: cluster)
         player = MisfortunePlayer(cluster: cluster, operation: operation, schedule: report.schedule)
+        if let narrator = options.narrator {
+            let queue = cluster.queue
+            func time() -> String { "\(queue.now / 1_000) us" }
+            cluster.onTrace = { event, id in narrator("\(time()): member \(id.rawValue): \(event)") }
+            player.narrator = narrator
+        }
     }
 
     private func run(into report: inout Report) {
@@ -194,8 +202,9 @@ package struct Simulation {
     }
 
     private func cutOneOff() -> NodeID? {
+        // Where a change is committed and a majority does not know so yet, the old configuration's members are needed.
         guard swarm.keepsOneDeaf || swarm.keepsOneMute, cluster.configuration.voters.count >= 3,
-            !cluster.configuration.isJoint, !cluster.members.contains(where: { $0.damage != nil })
+            cluster.isConfigurationSettled, !cluster.members.contains(where: { $0.damage != nil })
         else { return nil }
         let id = cluster.newestLeader ?? cluster.configuration.voters[0]
         for other in cluster.members where other.id != id {
@@ -258,7 +267,17 @@ package struct Simulation {
             return "member \(member.id.rawValue) is \(status.role) of term \(status.term.rawValue), follows "
                 + "\(status.leader.map { "\($0.rawValue)" } ?? "nobody"), has \(status.lastIndex.rawValue) entries, "
                 + "\(status.commit.rawValue) committed, \(status.applied.rawValue) applied"
+                + summary(of: member.node?.published.view.configuration)
         }.joined(separator: "; ")
+    }
+
+    private func summary(of configuration: Configuration?) -> String {
+        guard let configuration else { return "" }
+        func ids(_ nodes: [NodeID]) -> String { nodes.map { "\($0.rawValue)" }.joined(separator: " ") }
+        var text = ", voters \(ids(configuration.voters))"
+        if configuration.isJoint { text += ", outgoing \(ids(configuration.outgoingVoters))" }
+        if !configuration.learners.isEmpty { text += ", learners \(ids(configuration.learners))" }
+        return text
     }
 
     // MARK: The verdict

@@ -58,8 +58,8 @@ package struct Swarm: Sendable {
 
         paceNanoseconds = 300_000_000 + draw.next() % 3_000_000_000
         let isThemed = draw.below(5) < 3
-        // Those that need many tries come twice.
-        let themes = Theme.allCases + [.figureEight, .slowCandidates, .slowCandidates, .membership]
+        // Those that need many tries come more than once.
+        let themes = Theme.allCases + [.figureEight, .slowCandidates, .slowCandidates, .membership, .membership]
         let drawn = themes[draw.below(themes.count)]
         if let theme = theme ?? (isThemed ? drawn : nil) { play(theme, &draw) } else { drawKinds(&draw) }
         if cluster.preVote, cluster.checkQuorum, cluster.members >= 3, draw.oneIn(3) {

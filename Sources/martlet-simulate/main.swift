@@ -8,7 +8,7 @@ func usage() -> Never {
     print(
         """
         usage: martlet-simulate [--seed N] [--seeds M] [--jobs J] [--seconds S] [--verbose] [--story] [--no-shortening]
-                                [--theme NAME] [--mutation NAME]
+                                [--theme NAME] [--mutation NAME] [--trace]
 
           --seed N         the first seed (default 1)
           --seeds M        how many seeds to play (default 100)
@@ -16,6 +16,7 @@ func usage() -> Never {
           --seconds S      virtual seconds in which things go wrong (default 20)
           --verbose        a line for each seed
           --story          what went wrong in each seed, in order
+          --trace          what happens in each seed as it happens, what the members' consensus notes too
           --no-shortening  a failing seed's schedule is not shortened to the steps that matter
           --theme NAME     all plays are about \(Swarm.Theme.allCases.map(\.rawValue).joined(separator: ", "))
           --mutation NAME  plays with a mistake built in (only in builds made with MARTLET_MUTATIONS=1)
@@ -45,6 +46,9 @@ while let argument = arguments.popFirst() {
     case "--seconds": options.safetyNanoseconds = number() * 1_000_000_000
     case "--verbose": isVerbose = true
     case "--story": tellsStory = true
+    case "--trace":
+        options.narrator = { line in print(line) }
+        shortens = false
     case "--no-shortening": shortens = false
     case "--survey": isSurvey = true
     case "--theme":

@@ -64,6 +64,8 @@ package final class SimulatedCluster {
     package var quietUntil: UInt64 = 0
     /// Told of occasions, in the midst of them: what it does to members must wait for the next event.
     package var onOccasion: ((Occasion, NodeID) -> Void)?
+    /// Told what each member's consensus notes, as it happens: for people who want to know why.
+    package var onTrace: ((TraceEvent, NodeID) -> Void)?
 
     private let clusterID: UInt64 = 0xC1
     private var leaders: [Term: NodeID] = [:]
@@ -297,6 +299,7 @@ package final class SimulatedCluster {
     }
 
     private func trace(_ event: TraceEvent, of id: NodeID) {
+        onTrace?(event, id)
         if case .becameCandidate = event { onOccasion?(.candidacy, id) }
         guard case .becameLeader(let term) = event else { return }
         defer { onOccasion?(.election, id) }

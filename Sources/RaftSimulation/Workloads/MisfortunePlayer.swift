@@ -20,6 +20,7 @@ final class MisfortunePlayer {
     private(set) var count = 0
     /// What was done, for people.
     private(set) var story: [String] = []
+    var narrator: ((String) -> Void)?
 
     init(cluster: SimulatedCluster, operation: Operator, schedule: [Misfortune]) {
         self.cluster = cluster
@@ -55,6 +56,7 @@ final class MisfortunePlayer {
     func tell(_ text: String) {
         count += 1
         story.append("\(cluster.queue.now / 1_000_000) ms: \(text)")
+        narrator?("\(cluster.queue.now / 1_000) us: \(text)")
     }
 
     func after(_ delay: UInt64, _ action: @escaping () -> Void) {

@@ -307,6 +307,22 @@ import Testing
         #expect(voter.receive(heartbeat, term: 3).messages.isEmpty)
     }
 
+    /// Seed 8951: a member with a fast clock and a log too short to win asked for votes again and again, and started the
+    /// clock of the only one that could win anew each time.
+    @Test func `who refuses its vote gets to its own campaign`() {
+        var node = Lone(1, log: [1, 1])
+        var rounds = 0
+        while node.core.currentRole == .follower, rounds < 10 {
+            _ = node.tick(5)
+            rounds += 1
+            let candidate = node.core.currentTerm.rawValue + 1
+            guard node.core.currentRole == .follower else { break }
+            let answer = node.receive(.vote(voteRequest((1, 1))), term: candidate)
+            #expect(answer.messages.map { $0.voteReply?.isGranted } == [false])
+        }
+        #expect(node.core.currentRole == .candidate)
+    }
+
     @Test func `who is in no configuration does not campaign`() {
         var node = Lone(4, voters: [1, 2, 3])
         #expect(node.tick(50).messages.isEmpty)
