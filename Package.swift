@@ -121,8 +121,8 @@ let package = Package(
         .testTarget(
             name: "RaftTests",
             dependencies: [
-                "Raft", "RaftCore", "WriteAheadLog", "PeerTransport", "Platform", "PlatformPOSIX", logging, metrics,
-                metricsTestKit, lifecycle, "TestSupport",
+                "Raft", "RaftCore", "WriteAheadLog", "PeerTransport", "Platform", "PlatformPOSIX",
+                "PlatformSimulation", logging, metrics, metricsTestKit, lifecycle, "TestSupport",
             ], swiftSettings: settings),
         .testTarget(name: "StorageEngineTests", dependencies: ["StorageEngine"], swiftSettings: settings),
         .testTarget(

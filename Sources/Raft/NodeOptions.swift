@@ -65,4 +65,27 @@ package struct NodeOptions: Sendable {
         self.randomSeed = randomSeed
         self.firstSequence = firstSequence
     }
+
+    /// Why a running node cannot take these in place of `old`; nil if it can.
+    func inconsistency(replacing old: NodeOptions) -> String? { core.inconsistency(replacing: old.core) }
+
+    /// What concerns the rules of consensus.
+    var core: RaftCore.Options {
+        var core = RaftCore.Options(id: id, randomSeed: randomSeed)
+        core.electionTicks = electionTicks
+        core.heartbeatTicks = heartbeatTicks
+        core.preVote = preVote
+        core.checkQuorum = checkQuorum
+        core.readMode = readMode
+        core.refusesQuorumLoss = refusesQuorumLoss
+        core.priorities = priorities
+        core.maxMessageBytes = maxMessageBytes
+        core.maxInflightMessages = maxInflightMessages
+        core.maxInflightBytes = maxInflightBytes
+        core.maxUncommittedBytes = maxUncommittedBytes
+        #if MARTLET_MUTATIONS
+            core.faults = faults
+        #endif
+        return core
+    }
 }

@@ -53,12 +53,14 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
         package var tornTailOffset: Int
     }
 
+    /// As they were at the start; the stages have what was changed since.
     package let options: NodeOptions
     package let published: PublishedState<Machine.View>
     package let transport: any PeerTransport
     package let recovery: RecoveryReport
     private let world: any World
     private let consensus: any Mailbox<ConsensusInput<Machine>>
+    private let apply: any Mailbox<ApplyInput<Machine>>
 
     /// Opens the log, checks it against the state, and begins to run.
     package init(options: NodeOptions, machine: sending Machine, environment: Environment) throws {
@@ -78,7 +80,7 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
             try recovered.replay(try LogRecord(kind: kind.rawValue, payload: payload), at: location)
         }
         let report = log.openReport
-        let isRestarted = try Self.reconcile(&recovered, applied: applied, origin: machine.origin)
+        let isRestarted = try recovered.reconcile(applied: applied, origin: machine.origin)
         guard let base = recovered.base else { preconditionFailure("a log without a base after reconciliation") }
         if isRestarted {
             _ = try log.append(kind: LogRecordKind.base.record, LogRecord.encode(base))
@@ -92,21 +94,7 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
         var hardState = recovered.hardState
         hardState.commit = min(max(hardState.commit, applied.index), recovered.lastIndex)
         if options.appliesWholeLogAtStart { hardState.commit = recovered.lastIndex }
-        var coreOptions = RaftCore.Options(id: options.id, randomSeed: options.randomSeed)
-        coreOptions.electionTicks = options.electionTicks
-        coreOptions.heartbeatTicks = options.heartbeatTicks
-        coreOptions.preVote = options.preVote
-        coreOptions.checkQuorum = options.checkQuorum
-        coreOptions.readMode = options.readMode
-        coreOptions.refusesQuorumLoss = options.refusesQuorumLoss
-        coreOptions.priorities = options.priorities
-        coreOptions.maxMessageBytes = options.maxMessageBytes
-        coreOptions.maxInflightMessages = options.maxInflightMessages
-        coreOptions.maxInflightBytes = options.maxInflightBytes
-        coreOptions.maxUncommittedBytes = options.maxUncommittedBytes
-        #if MARTLET_MUTATIONS
-            coreOptions.faults = options.faults
-        #endif
+        let coreOptions = options.core
         let restored = RaftCore.Restored(
             hardState: hardState, configuration: configuration, snapshotIndex: base.index, snapshotTerm: base.term,
             entries: recovered.summaries, applied: applied.index)
@@ -127,6 +115,7 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
         let apply = world.makeMailbox(for: "apply", of: ApplyInput<Machine>.self)
         let flush = world.makeMailbox(for: "flush", of: (any FlushJob).self)
         self.consensus = consensus
+        self.apply = apply
         transport = try environment.makeTransport(
             NodeReceiver<Machine>(consensus: consensus, snapshots: environment.snapshotReceiver))
 
@@ -156,26 +145,6 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
         }
         // Alone there is nobody to wait for.
         if configuration.voters == [options.id], !configuration.isJoint { consensus.post(.campaign) }
-    }
-
-    /// Brings log and state together (decision 3). The state is never ahead of what the log held, unless it was just
-    /// born; the log is never cut beyond the state.
-    /// - Returns: whether the log has to be told that it starts anew.
-    private static func reconcile(
-        _ log: inout RecoveredLog, applied: AppliedPlace, origin: AppliedPlace
-    ) throws(NodeFailure) -> Bool {
-        let isNewborn = applied == origin
-        if !log.isBaseTermUnknown, log.term(at: applied.index) == applied.term { return false }
-        guard isNewborn else {
-            let held = log.base.map { "\($0.index.rawValue + 1) to \(log.lastIndex.rawValue)" } ?? "nothing"
-            throw NodeFailure(
-                part: .log,
-                reason: "the state stands at entry \(applied.index.rawValue) of term \(applied.term.rawValue), but the "
-                    + "log holds \(held): a part of this member's data is missing or belongs to another time. Remove "
-                    + "the member and add it again with an empty directory")
-        }
-        log.restart(after: LogPlace(index: applied.index, term: applied.term))
-        return true
     }
 
     package func propose(_ proposal: CommandProposal<Machine>) { consensus.post(.propose(proposal)) }
@@ -224,6 +193,15 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
     ) {
         consensus.post(.transferLeadership(to: node, ticket, timeoutNanoseconds: timeoutNanoseconds))
     }
+
+    /// Other options from now on. What other members were promised, and what the log is marked with, does not change:
+    /// then the answer is why not.
+    package func change(_ options: NodeOptions, ticket: Ticket<OptionsConclusion>) {
+        consensus.post(.optionsChanged(options, ticket))
+    }
+
+    /// Makes everything that has been applied durable in the state, whatever is due, and answers up to where it is.
+    package func flush(_ ticket: Ticket<LogIndex>) { apply.post(.flush(ticket)) }
 
     /// Stops the node: somebody found that its state cannot be trusted.
     package func fail(_ failure: NodeFailure) { consensus.post(.failed(failure)) }

@@ -90,5 +90,23 @@ struct RecoveredLog {
         if hardState.term < place.term { hardState = HardState(term: place.term) }
     }
 
+    /// Brings log and state together (decision 3). The state is never ahead of what the log held, unless it was just
+    /// born; the log is never cut beyond the state.
+    /// - Returns: whether the log has to be told that it starts anew.
+    mutating func reconcile(applied: AppliedPlace, origin: AppliedPlace) throws(NodeFailure) -> Bool {
+        let isNewborn = applied == origin
+        if !isBaseTermUnknown, term(at: applied.index) == applied.term { return false }
+        guard isNewborn else {
+            let held = base.map { "\($0.index.rawValue + 1) to \(lastIndex.rawValue)" } ?? "nothing"
+            throw NodeFailure(
+                part: .log,
+                reason: "the state stands at entry \(applied.index.rawValue) of term \(applied.term.rawValue), but the "
+                    + "log holds \(held): a part of this member's data is missing or belongs to another time. Remove "
+                    + "the member and add it again with an empty directory")
+        }
+        restart(after: LogPlace(index: applied.index, term: applied.term))
+        return true
+    }
+
     private static func contradiction(_ reason: String) -> NodeFailure { NodeFailure(part: .log, reason: reason) }
 }

@@ -15,6 +15,9 @@ package enum ApplyInput<Machine: NodeMachine>: Sendable {
     case install(Machine.Staged, SnapshotDescription, WriteID)
     /// The flusher is done.
     case flushed
+    /// Flush what has been applied, whatever is due, and say up to where the state is durable.
+    case flush(Ticket<LogIndex>)
+    case optionsChanged(NodeOptions)
     case failed(NodeFailure)
 }
 

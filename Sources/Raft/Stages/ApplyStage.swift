@@ -18,11 +18,11 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
     private static var entriesPerPublication: Int { 512 }
 
     private let machine: Machine
-    private let options: NodeOptions
+    private var options: NodeOptions
     private let outlets: Outlets
     private var replies = ReplyBatch<Machine.Result>()
     private var pending: [UInt64: Ticket<Machine.Result>] = [:]
-    /// Deadlines in the order of the proposals: all wait equally long.
+    /// Soonest first. That is the order of the proposals, as long as all wait equally long.
     private var deadlines: [(deadline: UInt64, first: UInt64, last: UInt64)] = []
     private var waitingReads: [(index: LogIndex, tickets: [Ticket<Machine.View>], deadline: UInt64)] = []
     private var configuration: Configuration
@@ -31,6 +31,10 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
     private var isFlushing = false
     private var lastFlush: UInt64 = 0
     private var flushingUpTo = LogIndex.zero
+    /// The state that a restart begins with includes everything up to here.
+    private var durable: LogIndex
+    /// Who waits for that to come to an index.
+    private var waitingFlushes: [(index: LogIndex, ticket: Ticket<LogIndex>)] = []
     private var hasHousekeeping = true
     private var install: (staged: Machine.Staged, description: SnapshotDescription, id: WriteID)?
     private var now: UInt64 = 0
@@ -41,6 +45,7 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
         self.options = options
         self.outlets = outlets
         configuration = machine.configuration
+        durable = machine.applied.index
     }
 
     var wakeAt: UInt64? {
@@ -71,7 +76,9 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
         case .expect(let proposals, let deadline):
             guard !proposals.isEmpty else { return }
             for place in 0..<proposals.count { pending[proposals[place].sequence] = proposals[place].ticket }
-            deadlines.append((deadline, proposals[0].sequence, proposals[proposals.count - 1].sequence))
+            var place = deadlines.count
+            while place > 0, deadlines[place - 1].deadline > deadline { place -= 1 }
+            deadlines.insert((deadline, proposals[0].sequence, proposals[proposals.count - 1].sequence), at: place)
         case .refused(let sequences, let failure):
             for sequence in sequences { settle(sequence, .failure(failure)) }
         case .apply(let entries):
@@ -91,9 +98,14 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
         case .flushed:
             try machine.endFlush()
             isFlushing = false
+            becameDurable(flushingUpTo)
             try applyHeld()
             outlets.consensus.postQuietly(.durable(flushingUpTo))
             try installIfPossible()
+        case .flush(let ticket):
+            waitingFlushes.append((machine.applied.index, ticket))
+            becameDurable(durable)
+        case .optionsChanged(let new): options = new
         case .failed(let failure): throw failure
         }
     }
@@ -202,12 +214,26 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
 
     private func flushIfDue() throws {
         guard !isFlushing, install == nil else { return }
+        let isAsked = !waitingFlushes.isEmpty
         let isDue = now >= lastFlush + options.flushIntervalNanoseconds || machine.unflushedBytes >= options.flushBytes
-        guard isDue, machine.unflushedBytes > 0, let job = try machine.beginFlush() else { return }
+        guard isAsked || isDue && machine.unflushedBytes > 0 else { return }
+        guard let job = try machine.beginFlush() else {
+            // Nothing waits: what was applied since has changed nothing that is to be kept.
+            return becameDurable(isAsked ? machine.applied.index : durable)
+        }
         lastFlush = now
         isFlushing = true
         flushingUpTo = job.applied.index
         outlets.flush.post(job)
+    }
+
+    private func becameDurable(_ index: LogIndex) {
+        durable = max(durable, index)
+        guard !waitingFlushes.isEmpty else { return }
+        var answers = ReplyBatch<LogIndex>()
+        for (index, ticket) in waitingFlushes where index <= durable { answers.add(ticket, .success(durable)) }
+        waitingFlushes.removeAll { $0.index <= durable }
+        answers.flush()
     }
 
     /// The flusher must not write the old state behind the new one's back: an installation waits for it.
@@ -216,6 +242,7 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
         install = nil
         try machine.install(staged)
         configuration = description.configuration
+        becameDurable(description.index)
         try publish()
         outlets.consensus.post(contentsOf: [.durable(description.index), .installed(id)])
     }
@@ -253,6 +280,10 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
         for (_, tickets, _) in waitingReads { for ticket in tickets { answers.add(ticket, .failure(.stopped)) } }
         waitingReads = []
         answers.flush()
+        var flushes = ReplyBatch<LogIndex>()
+        for (_, ticket) in waitingFlushes { flushes.add(ticket, .failure(.stopped)) }
+        waitingFlushes = []
+        flushes.flush()
         outlets.consensus.post(.failed(failure))
     }
 
@@ -263,6 +294,8 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
             case .expect(let proposals, _):
                 for proposal in proposals { replies.add(proposal.ticket, .failure(.stopped)) }
             case .read(let tickets, _, _): for ticket in tickets { answers.add(ticket, .failure(.stopped)) }
+            case .flush(let ticket):
+                ticket.sink.deliver([Reply(token: ticket.token, answer: .failure(.stopped))])
             default: break
             }
         }

@@ -18,6 +18,13 @@ package struct CommandProposal<Machine: NodeMachine>: Sendable {
     }
 }
 
+/// What became of other options.
+package enum OptionsConclusion: Hashable, Sendable {
+    case taken
+    /// They stay as they were, and why.
+    case refused(String)
+}
+
 /// What the consensus stage is told.
 package enum ConsensusInput<Machine: NodeMachine>: Sendable {
     // From the server.
@@ -29,6 +36,7 @@ package enum ConsensusInput<Machine: NodeMachine>: Sendable {
     /// To the best where nobody is named. Without a ticket nobody waits for what becomes of it.
     case transferLeadership(to: NodeID?, Ticket<TransferConclusion>?, timeoutNanoseconds: UInt64)
     case campaign
+    case optionsChanged(NodeOptions, Ticket<OptionsConclusion>)
 
     // From the transport.
     case received([Message])

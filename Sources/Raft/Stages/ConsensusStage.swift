@@ -19,7 +19,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
     }
 
     private var core: RaftCore
-    private let options: NodeOptions
+    private var options: NodeOptions
     private let outlets: Outlets
     private var cache: EntryCache
     private var effects = Effects()
@@ -151,6 +151,9 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         case .transferLeadership(let node, let ticket, let timeout):
             transfer(to: node, ticket, deadline: now.addingReportingOverflow(timeout).partialValue)
         case .campaign: core.step(.campaign, into: &effects)
+        case .optionsChanged(let new, let ticket):
+            let conclusion = change(to: new, now: now)
+            ticket.sink.deliver([Reply(token: ticket.token, answer: .success(conclusion))])
         case .received(let received):
             for message in received where isAcceptable(message) {
                 core.step(.received(message), into: &effects)
@@ -189,6 +192,20 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
             sendSnapshot(to: node, description, source)
         case .installed(let id): installed(id)
         }
+    }
+
+    private func change(to new: NodeOptions, now: UInt64) -> OptionsConclusion {
+        if let reason = new.inconsistency(replacing: options) { return .refused(reason) }
+        options = new
+        core.step(.optionsChanged(new.core), into: &effects)
+        cache.limitBytes = new.entryCacheBytes
+        // What was to come later by the old measure comes by the new one.
+        nextTick = nextTick.map { min($0, now + new.tickNanoseconds) }
+        for place in pendingReads.indices {
+            pendingReads[place].retryAt = min(pendingReads[place].retryAt, now + new.readRetryNanoseconds)
+        }
+        outlets.apply.post(.optionsChanged(new))
+        return .taken
     }
 
     /// A forwarded proposal that nobody could apply must not get into the log, whoever sends it.
@@ -642,6 +659,8 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
                 for proposal in proposals { results.add(proposal.ticket, .failure(.stopped)) }
             case .changeConfiguration(_, let ticket): results.add(ticket, .failure(.stopped))
             case .transferLeadership(_, let ticket?, _):
+                ticket.sink.deliver([Reply(token: ticket.token, answer: .failure(.stopped))])
+            case .optionsChanged(_, let ticket):
                 ticket.sink.deliver([Reply(token: ticket.token, answer: .failure(.stopped))])
             case .read(let ticket): views.add(ticket, .failure(.stopped))
             case .readMany(let tickets): for ticket in tickets { views.add(ticket, .failure(.stopped)) }

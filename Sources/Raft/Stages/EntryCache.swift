@@ -6,7 +6,8 @@ struct EntryCache {
     /// Entries before this place in the array have been evicted; the array is shifted when they are the greater part.
     private var head = 0
     private var payloadBytes = 0
-    private let limitBytes: Int
+    /// What ``evict(applied:)`` leaves.
+    var limitBytes: Int
 
     init(limitBytes: Int) { self.limitBytes = limitBytes }
 

@@ -307,8 +307,8 @@ import Testing
         #expect(voter.receive(heartbeat, term: 3).messages.isEmpty)
     }
 
-    /// Seed 8951: a member with a fast clock and a log too short to win asked for votes again and again, and started the
-    /// clock of the only one that could win anew each time.
+    /// Seed 8951: a member with a fast clock and a log too short to win asked for votes again and again, and started
+    /// the clock of the only one that could win anew each time.
     @Test func `who refuses its vote gets to its own campaign`() {
         var node = Lone(1, log: [1, 1])
         var rounds = 0

@@ -27,6 +27,8 @@ public enum RaftError: Error, Hashable, Sendable {
     case failed(RaftFailure)
     /// The member is no longer part of the cluster.
     case removed
+    /// This member has joined a cluster and not got its state yet: there is nothing to take a snapshot of.
+    case noState
 
     // MARK: Membership
 
@@ -49,12 +51,19 @@ public enum RaftError: Error, Hashable, Sendable {
     case foreignDirectory(String)
     /// What is in the directory is not what was written there. Nothing was changed.
     case damagedDirectory(String, reason: String)
+    /// A recovery of this directory's member was cut off: run
+    /// ``RaftMember/recover(id:log:stateMachine:members:clusterName:newClusterName:logger:)`` again.
+    case recoveryUnfinished(String)
+    /// The member was not recovered, and nothing was changed.
+    case recoveryRefused(RecoveryRefusal)
     /// The disk, or the operating system, refused.
     case cannotOpen(String, reason: String)
     case cannotListen(String)
     /// The operating system gave no thread.
     case systemRefused(String)
     case invalidOptions(String)
+    /// The option does not change while the member runs. Nothing was changed.
+    case optionIsFixed(FixedOption)
     /// A member is started once. Make a new one to start again.
     case alreadyStarted
 
@@ -82,6 +91,7 @@ extension RaftError: CustomStringConvertible {
         case .notRunning: "the member is not running"
         case .failed(let failure): "the member has failed: \(failure)"
         case .removed: "the member was removed from the cluster"
+        case .noState: "this member has not got its cluster's state yet"
         case .unknownMember(let id): "there is no member \(id)"
         case .memberExists(let id): "member \(id) is there already"
         case .wouldLoseQuorum(let unreachable):
@@ -94,9 +104,12 @@ extension RaftError: CustomStringConvertible {
         case .damagedDirectory(let path, let reason):
             "\(path) is damaged: \(reason). Nothing was changed; restore it from a copy, or remove the member from the "
                 + "cluster and add a new one with an empty directory"
+        case .recoveryUnfinished(let path): "a recovery of \(path) was cut off: run it again before the member starts"
+        case .recoveryRefused(let reason): "the member was not recovered: \(reason)"
         case .cannotOpen(let path, let reason): "\(path) cannot be opened: \(reason)"
         case .cannotListen(let reason), .systemRefused(let reason): reason
         case .invalidOptions(let reason): "invalid options: \(reason)"
+        case .optionIsFixed(let option): "\(option)"
         case .alreadyStarted: "the member was started before"
         }
     }

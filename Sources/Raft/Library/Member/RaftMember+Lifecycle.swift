@@ -36,12 +36,9 @@ extension RaftMember {
             return true
         }
         guard isFirst else { throw .alreadyStarted }
-        // Files are read and threads waited for on a thread that may block.
-        let result = await onOwnThread { () -> Result<Running, RaftError> in
-            do throws(RaftError) { return .success(try self.open()) } catch { return .failure(error) }
-        }
-        switch result {
-        case .success(let running):
+        do throws(RaftError) {
+            // Files are read and threads waited for on a thread that may block.
+            let running = try await onOwnThread { () throws(RaftError) in try self.open() }
             phase.withLock { $0 = .running(running) }
             logger.info(
                 "started",
@@ -49,7 +46,7 @@ extension RaftMember {
                     "applied-index": "\(running.node.recovery.applied.rawValue)",
                     "last-index": "\(running.node.recovery.lastIndex.rawValue)",
                 ])
-        case .failure(let error):
+        } catch {
             phase.withLock { $0 = .stopped }
             finish(.stopped)
             throw error
@@ -108,33 +105,27 @@ extension RaftMember {
         proposals.end(error)
         reads.end(error)
         transfers.end(error)
+        snapshots.end(error)
+        optionChanges.end(error)
         hub.finish()
-    }
-
-    private func onOwnThread<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
-        await withCheckedContinuation { continuation in
-            SystemThread.start(name: "raft-life") { continuation.resume(returning: body()) }
-        }
     }
 
     // MARK: Opening
 
     private func open() throws(RaftError) -> Running {
         try checkArguments()
-        let (fileSystem, root, isInMemory) = storage
-        let lock = try lockDirectory(root, fileSystem)
+        let storage = log.storage
+        do throws(FileError) {
+            try storage.fileSystem.createDirectory(storage.root)
+        } catch {
+            throw .cannotOpen(storage.root, reason: "\(error)")
+        }
+        let lock = try storage.takeLock()
         do {
-            return try open(fileSystem, root, isInMemory: isInMemory, lock: lock)
+            return try open(storage, lock: lock)
         } catch {
             lock.release()
             throw error
-        }
-    }
-
-    private var storage: (fileSystem: any FileSystem, root: String, isInMemory: Bool) {
-        switch log.place {
-        case .directory(let path): (POSIXFileSystem(), path, false)
-        case .memory(let files): (files, "/raft", true)
         }
     }
 
@@ -157,28 +148,17 @@ extension RaftMember {
         }
     }
 
-    private func lockDirectory(_ root: String, _ fileSystem: any FileSystem) throws(RaftError) -> any FileLock {
-        do throws(FileError) {
-            try fileSystem.createDirectory(root)
-            if let lock = try fileSystem.lock("\(root)/lock") { return lock }
-        } catch {
-            throw .cannotOpen(root, reason: "\(error)")
-        }
-        throw .directoryInUse(root)
-    }
-
-    private func open(
-        _ fileSystem: any FileSystem, _ root: String, isInMemory: Bool, lock: any FileLock
-    ) throws(RaftError) -> Running {
-        let store = SnapshotStore(directory: "\(root)/snapshots", fileSystem: fileSystem)
+    private func open(_ storage: StoragePlace, lock: any FileLock) throws(RaftError) -> Running {
+        let options = options
+        let store = SnapshotStore(directory: storage.snapshots, fileSystem: storage.fileSystem)
         let adapter: Adapter
         let register: DirectoryRegister
         do {
             // First, so that there is never a state or a log without it.
-            register = try openRegister(root, store)
-            adapter = try openMachine(store, logDirectory: "\(root)/log")
+            register = try openRegister(storage)
+            adapter = try openMachine(store, logDirectory: storage.log)
         } catch {
-            throw describe(error, root)
+            throw RaftError(opening: storage.root, error)
         }
         directory.start(adapter.configuration, adapter.roster, hints: cluster.peers)
         if !adapter.configuration.members.isEmpty, !adapter.configuration.contains(id) { throw .removed }
@@ -191,8 +171,8 @@ extension RaftMember {
         let relay = FailureRelay()
         let attached = try makeTransport(seed: entropy.next(), register: register, relay: relay)
         var environment = RaftNode<Adapter>.Environment(
-            world: options.makeWorld(), fileSystem: fileSystem, logDirectory: "\(root)/log",
-            identity: withUnsafeBytes(of: (options.clusterID.littleEndian, id.rawValue.littleEndian)) { Array($0) },
+            world: options.makeWorld(), fileSystem: storage.fileSystem, logDirectory: storage.log,
+            identity: MemberIdentity(clusterID: options.clusterID, id: id).bytes,
             makeTransport: { receiver in
                 try attached.start(receiver)
                 return attached.attached.transport
@@ -200,8 +180,8 @@ extension RaftMember {
             snapshotReceiver: SnapshotFileReceiver(store: store),
             trace: { [logger] event in MemberLog.log(event, to: logger) { "\($0)" } },
             failed: { [weak self] failure in self?.nodeFailed(RaftFailure(failure)) })
-        environment.segmentBytes = options.segmentBytes ?? (isInMemory ? 1 << 20 : 16 << 20)
-        if !isInMemory { environment.runInBackground = { work in SystemThread.start(name: "wal-fill", work) } }
+        environment.segmentBytes = options.segmentBytes ?? storage.defaultSegmentBytes
+        if !storage.isInMemory { environment.runInBackground = { work in SystemThread.start(name: "wal-fill", work) } }
         environment.leaderChanged = { [weak self] _, status, _ in self?.leaderChanged(status) }
         let node: RaftNode<Adapter>
         do {
@@ -210,7 +190,7 @@ extension RaftMember {
             node = try RaftNode(options: nodeOptions, machine: handedOver, environment: environment)
         } catch {
             attached.attached.transport.stop()
-            throw describe(error, root)
+            throw RaftError(opening: storage.root, error)
         }
         relay.attach { [weak node] failure in node?.fail(failure) }
         if node.recovery.tornTailBytes > 0 {
@@ -223,15 +203,13 @@ extension RaftMember {
     }
 
     /// Which directories this member and the others run on.
-    private func openRegister(_ root: String, _ store: SnapshotStore) throws -> DirectoryRegister {
-        let files = store.fileSystem
-        if let register = try DirectoryRegister.open(in: root, files) { return register }
-        for part in [store.directory, "\(root)/log"] where files.exists(part) {
-            guard try files.list(part).isEmpty else {
-                throw SnapshotDamage(reason: "its file \"\(DirectoryRegister.fileName)\" is missing")
-            }
+    private func openRegister(_ storage: StoragePlace) throws -> DirectoryRegister {
+        let files = storage.fileSystem
+        if let register = try DirectoryRegister.open(in: storage.root, files) { return register }
+        guard try storage.isEmpty(files) else {
+            throw SnapshotDamage(reason: "its file \"\(DirectoryRegister.fileName)\" is missing")
         }
-        return try DirectoryRegister.make(in: root, files)
+        return try DirectoryRegister.make(in: storage.root, files)
     }
 
     /// The newest snapshot; for a new cluster, the state as it was given, written down as the first one.
@@ -249,7 +227,7 @@ extension RaftMember {
         }
         return try LibraryMachine(
             box: box, store: store, found: found,
-            policy: .init(entries: options.snapshotEntries, bytes: options.snapshotBytes),
+            policy: snapshotPolicy,
             membershipChanged: { [weak self] configuration, roster in self?.membershipChanged(configuration, roster) },
             snapshotDone: { [weak self] happening, index in self?.snapshotDone(happening == .taken, index) })
     }
@@ -287,23 +265,6 @@ extension RaftMember {
         }
     }
 
-    private func describe(_ error: any Error, _ root: String) -> RaftError {
-        switch error {
-        case let error as RaftError: error
-        case WALError.foreign: .foreignDirectory(root)
-        case WALError.io(let error): .cannotOpen(root, reason: "\(error)")
-        case let error as WALError: .damagedDirectory(root, reason: "\(error)")
-        case let error as FileError: .cannotOpen(root, reason: "\(error)")
-        case let error as ThreadRefusal: .systemRefused("\(error)")
-        case let error as DirectoryRegisterDamage: .damagedDirectory(root, reason: "\(error)")
-        case let error as SnapshotDamage: .damagedDirectory(root, reason: "\(error)")
-        case let error as PeerTransportError: .cannotListen("\(error)")
-        case let failure as NodeFailure where failure.part == .stateMachine: .failed(RaftFailure(failure))
-        case let failure as NodeFailure: .damagedDirectory(root, reason: "\(failure)")
-        default: .cannotOpen(root, reason: "\(error)")
-        }
-    }
-
     // MARK: What the stages tell; on their threads
 
     private func leaderChanged(_ status: NodeStatus) {
@@ -336,6 +297,8 @@ extension RaftMember {
         proposals.end(.removed)
         reads.end(.removed)
         transfers.end(.removed)
+        snapshots.end(.removed)
+        optionChanges.end(.removed)
     }
 
     private func snapshotDone(_ isTaken: Bool, _ index: LogIndex) {
@@ -349,12 +312,16 @@ extension RaftMember {
         proposals.note(.failed(failure))
         reads.note(.failed(failure))
         transfers.note(.failed(failure))
+        snapshots.note(.failed(failure))
+        optionChanges.note(.failed(failure))
         ended.set(.failed(failure))
         hub.send(.failed(failure))
         hub.finish()
         proposals.end(.failed(failure))
         reads.end(.failed(failure))
         transfers.end(.failed(failure))
+        snapshots.end(.failed(failure))
+        optionChanges.end(.failed(failure))
     }
 
     /// Figures for the metrics, and members that have left.

@@ -20,7 +20,9 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
     typealias Adapter = LibraryMachine<Machine>
 
     public let id: NodeID
-    public let options: RaftOptions
+    /// As ``changeOptions(_:)`` has made them.
+    let settings: Mutex<Settings>
+    let snapshotPolicy: SnapshotPolicy
     let cluster: ClusterStart
     let log: RaftLog
     let transport: RaftTransport
@@ -32,9 +34,17 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
     let proposals = RequestSink<Adapter.Result>()
     let reads = RequestSink<StateBox<Machine>>()
     let transfers = RequestSink<TransferConclusion>()
+    let snapshots = RequestSink<LogIndex>()
+    let optionChanges = RequestSink<OptionsConclusion>()
     /// Why the member is no longer at work.
     let ended = OneShot<MemberEnd>()
     let phase = Mutex(Phase.idle)
+
+    /// The options, and how often they were changed.
+    struct Settings: Sendable {
+        var value: RaftOptions
+        var version = 0
+    }
 
     enum Phase: Sendable {
         case idle
@@ -81,7 +91,8 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
         self.cluster = cluster
         self.log = log
         self.transport = transport
-        self.options = options
+        settings = Mutex(Settings(value: options))
+        snapshotPolicy = SnapshotPolicy(entries: options.snapshotEntries, bytes: options.snapshotBytes)
         var logger = logger
         logger[metadataKey: "member"] = "\(id)"
         self.logger = logger
@@ -101,6 +112,9 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
     }
 
     // MARK: What is known
+
+    /// How the member behaves, as of now: ``changeOptions(_:)`` changes it.
+    public var options: RaftOptions { settings.withLock { $0.value } }
 
     /// Where the member stands; nil before it is started and after it was stopped.
     public var status: RaftStatus? { running.map { RaftStatus($0.node.published.status) } }
@@ -146,10 +160,9 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
     @discardableResult
     public func propose(_ command: [UInt8]) async throws(RaftError) -> Machine.Response {
         let running = try requireRunning()
-        guard command.count <= options.maxCommandBytes else {
-            throw .tooLarge(bytes: command.count, limit: options.maxCommandBytes)
-        }
-        if !options.forwardsProposals {
+        let (maxBytes, forwards) = settings.withLock { ($0.value.maxCommandBytes, $0.value.forwardsProposals) }
+        guard command.count <= maxBytes else { throw .tooLarge(bytes: command.count, limit: maxBytes) }
+        if !forwards {
             let status = running.node.published.status
             guard status.role == .leader else { throw .notLeader(leader: status.leader) }
         }
@@ -179,14 +192,15 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
     /// A leader that is handing over takes nothing that a follower passes on, and says so: then it is proposed anew, to
     /// the next leader, which does no harm, since nobody has taken it.
     private func ask(_ payload: [UInt8], of running: Running) async throws(RaftError) -> Adapter.Result {
-        let end = ContinuousClock.now + options.requestTimeout
+        let (timeout, heartbeat) = settings.withLock { ($0.value.requestTimeout, $0.value.heartbeatInterval) }
+        let end = ContinuousClock.now + timeout
         while true {
             do throws(RaftError) {
                 return try await proposals.ask { ticket in
                     running.node.propose(CommandProposal(payload: payload, ticket: ticket))
                 }
             } catch {
-                guard error == .noLeader, ContinuousClock.now + options.heartbeatInterval < end else { throw error }
+                guard error == .noLeader, ContinuousClock.now + heartbeat < end else { throw error }
                 try await pause()
             }
         }
@@ -240,6 +254,30 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
             guard ContinuousClock.now < end else { throw .noLeader }
             try await pause()
         }
+    }
+
+    // MARK: Snapshots
+
+    /// Writes a snapshot of this member's state now, whatever ``RaftOptions/snapshotEntries`` and
+    /// ``RaftOptions/snapshotBytes`` say, and cuts the log behind it as after any other. Needs no leader, and holds up
+    /// nothing: it is written beside the work that goes on. Before a stop, say, so that the next start has little to
+    /// replay.
+    ///
+    /// - Returns: up to where the newest snapshot reaches, when it is durable. It includes everything that had been
+    ///   applied when it was asked for; where nothing was since the last one, that is the one.
+    /// - Throws: ``RaftError/noState`` on a member that is new and has not heard from its cluster yet. A snapshot that
+    ///   was not waited for (``RaftError/cancelled``) is written all the same.
+    @discardableResult
+    public func takeSnapshot() async throws(RaftError) -> LogIndex {
+        let running = try requireRunning()
+        let index: LogIndex
+        do throws(RaftError) {
+            index = try await snapshots.ask { ticket in running.node.flush(ticket) }
+        } catch {
+            throw await explained(error)
+        }
+        guard index > .zero else { throw .noState }
+        return index
     }
 
     /// Between two looks at something that nobody tells of.

@@ -78,10 +78,7 @@ public struct RaftOptions: Sendable {
         return nil
     }
 
-    /// FNV-1a of the name: what members tell each other, and what their logs are marked with.
-    var clusterID: UInt64 {
-        clusterName.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-    }
+    var clusterID: UInt64 { MemberIdentity.clusterID(ofName: clusterName) }
 
     package func nodeOptions(id: NodeID, randomSeed: UInt64, firstSequence: UInt64) -> NodeOptions {
         var options = NodeOptions(id: id, randomSeed: randomSeed, firstSequence: firstSequence)

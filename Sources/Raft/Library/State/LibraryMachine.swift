@@ -21,16 +21,7 @@ package final class LibraryMachine<Machine: StateMachine>: NodeMachine {
     package typealias View = StateBox<Machine>
     package typealias Staged = ArrivedSnapshot
 
-    package struct Policy: Sendable {
-        /// A snapshot is taken when so many entries, or bytes of them, were applied after the last one.
-        var entries: UInt64
-        var bytes: Int
-
-        package init(entries: UInt64, bytes: Int) {
-            self.entries = entries
-            self.bytes = bytes
-        }
-    }
+    package typealias Policy = SnapshotPolicy
 
     let box: StateBox<Machine>
     private let store: SnapshotStore
@@ -79,7 +70,7 @@ package final class LibraryMachine<Machine: StateMachine>: NodeMachine {
         } catch let damage as SnapshotDamage {
             throw NodeFailure(part: .snapshot, reason: "\(snapshot.name): \(damage)")
         } catch let error as FileError {
-            throw NodeFailure(part: .snapshot, reason: "\(error)")
+            throw error
         } catch {
             throw NodeFailure(part: .stateMachine, reason: "it cannot restore \(snapshot.name): \(error)")
         }
@@ -142,11 +133,12 @@ package final class LibraryMachine<Machine: StateMachine>: NodeMachine {
 
     /// "Bytes" only in name: 1 when a snapshot is due. Nothing has to wait for it; the log holds what it lacks.
     package var unflushedBytes: Int {
-        let isDue = applied.index.rawValue - stored.rawValue >= policy.entries || appliedBytes >= policy.bytes
-        return flushing == nil && isDue && applied.index > stored ? 1 : 0
+        guard flushing == nil, applied.index > stored else { return 0 }
+        return policy.isDue(entries: applied.index.rawValue - stored.rawValue, bytes: appliedBytes) ? 1 : 0
     }
 
     package func beginFlush() throws -> (any FlushJob)? {
+        guard applied.index > stored else { return nil }
         let snapshot = StoredSnapshot(head: head, isOrigin: false)
         let state = try stateSnapshot()
         flushing = snapshot
@@ -154,7 +146,7 @@ package final class LibraryMachine<Machine: StateMachine>: NodeMachine {
         return SnapshotJob(snapshot: snapshot, state: state, store: store)
     }
 
-    private func stateSnapshot() throws -> StateSnapshot {
+    func stateSnapshot() throws -> StateSnapshot {
         do {
             return try box.read { try $0.snapshot() }
         } catch {
@@ -180,8 +172,13 @@ package final class LibraryMachine<Machine: StateMachine>: NodeMachine {
     }
 
     package func install(_ staged: ArrivedSnapshot) throws {
-        let snapshot = try store.install(staged)
-        try restore(snapshot)
+        let snapshot: StoredSnapshot
+        do {
+            snapshot = try store.install(staged)
+            try restore(snapshot)
+        } catch let error as FileError {
+            throw NodeFailure(part: .snapshot, reason: "\(error)")
+        }
         applied = snapshot.head.place
         origin = applied
         configuration = snapshot.head.configuration

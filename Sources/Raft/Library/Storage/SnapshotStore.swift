@@ -8,8 +8,15 @@ package struct StoredSnapshot: Hashable, Sendable {
     var head: SnapshotHead
     /// The state was born here: by bootstrap, or by another member's snapshot. The log may know nothing of it yet.
     var isOrigin: Bool
+    /// Its file's.
+    var name: String
 
-    var name: String { Self.name(head.place, isOrigin: isOrigin) }
+    /// - Parameter name: where it is not the one that its kind and its place give it.
+    init(head: SnapshotHead, isOrigin: Bool, name: String? = nil) {
+        self.head = head
+        self.isOrigin = isOrigin
+        self.name = name ?? Self.name(head.place, isOrigin: isOrigin)
+    }
 
     static func name(_ place: AppliedPlace, isOrigin: Bool) -> String {
         "\(isOrigin ? "origin" : "snapshot")-\(place.index.rawValue)-\(place.term.rawValue)"
@@ -49,6 +56,7 @@ package final class ArrivedSnapshot: Sendable {
 ///     origin-<index>-<term>      where this member's state was born
 ///     incoming-<n>               arriving from another member
 ///     writing-<n>                being written, to be kept or to be sent
+///     recovered-<cluster>-<id>   the state of a recovery that is under way (SnapshotStore+Recovery)
 package final class SnapshotStore: Sendable {
     let directory: String
     let fileSystem: any FileSystem
@@ -68,14 +76,22 @@ package final class SnapshotStore: Sendable {
     /// The newest snapshot, with what interrupted work has left cleared away; nil if there is none.
     package func open() throws -> StoredSnapshot? {
         try fileSystem.createDirectory(directory)
-        var found: [(place: AppliedPlace, isOrigin: Bool)] = []
-        for name in try fileSystem.list(directory) {
-            if name.hasPrefix("incoming-") || name.hasPrefix("writing-") {
-                try fileSystem.removeFile(path(name))
-            } else if let snapshot = StoredSnapshot.place(ofName: name) {
-                found.append(snapshot)
-            }
+        if let unfinished = try unfinishedRecovery() { throw unfinished }
+        try clearAway()
+        return try openIfThere()
+    }
+
+    /// Removes what interrupted work has left.
+    func clearAway() throws {
+        for name in try fileSystem.list(directory) where name.hasPrefix("incoming-") || name.hasPrefix("writing-") {
+            try fileSystem.removeFile(path(name))
         }
+    }
+
+    /// The newest snapshot; older ones go.
+    func openIfThere() throws -> StoredSnapshot? {
+        guard fileSystem.exists(directory) else { return nil }
+        let found = try fileSystem.list(directory).compactMap(StoredSnapshot.place(ofName:))
         guard let newest = found.max(by: { $0.place.index < $1.place.index }) else { return nil }
         let name = StoredSnapshot.name(newest.place, isOrigin: newest.isOrigin)
         let file = try reader(name)
@@ -85,7 +101,7 @@ package final class SnapshotStore: Sendable {
         return StoredSnapshot(head: file.head, isOrigin: newest.isOrigin)
     }
 
-    private func reader(_ name: String) throws -> SnapshotFileReader {
+    func reader(_ name: String) throws -> SnapshotFileReader {
         do {
             return try SnapshotFileReader(try fileSystem.open(path(name), .read))
         } catch let damage as SnapshotDamage {
@@ -135,7 +151,7 @@ package final class SnapshotStore: Sendable {
     }
 
     /// Older snapshots. What arrives or is being sent stays.
-    private func removeAll(but kept: String) throws {
+    func removeAll(but kept: String) throws {
         for name in try fileSystem.list(directory) where name != kept && StoredSnapshot.place(ofName: name) != nil {
             try fileSystem.removeFile(path(name))
         }

@@ -11,6 +11,11 @@ final class FailingDisk: FileSystem {
 
     private let base = MemoryFileSystem()
     private let fault = Mutex(Fault.none)
+    private let readCalls = Atomic(0)
+
+    /// How often a file was read.
+    var reads: Int { readCalls.load(ordering: .relaxed) }
+    fileprivate func countRead() { readCalls.wrappingAdd(1, ordering: .relaxed) }
 
     func fail(_ new: Fault) { fault.withLock { $0 = new } }
     fileprivate func has(_ wanted: Fault) -> Bool { fault.withLock { $0 == wanted } }
@@ -47,7 +52,8 @@ private final class FailingFile: File {
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) { try base.write(bytes, at: offset) }
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError) -> Int {
-        try base.read(into: buffer, at: offset)
+        disk.countRead()
+        return try base.read(into: buffer, at: offset)
     }
     func size() throws(FileError) -> Int { try base.size() }
     func fill(upTo bytes: Int) throws(FileError) { try base.fill(upTo: bytes) }
