@@ -74,6 +74,10 @@ extension RaftCore {
             // others ignore its votes) and cannot follow: the leader has to hear of the higher term, to step down and
             // let the next election free this node. Pre-vote prevents this from arising.
             sendWhenDurable(.appendEntriesReply(AppendEntriesReply(index: .zero, outcome: .accepted)), to: message.from)
+        case .vote:
+            // As the paper has it: a candidate learns the term that it has to surpass. Where somebody whom it does not
+            // know moves the others' terms on, it would never catch up with them.
+            sendWhenDurable(.voteReply(VoteReply(isGranted: false)), to: message.from)
         case .preVote:
             // Before pre-vote was switched on, a node with a short log may have got to a higher term: without an
             // answer, the cluster could stand still.

@@ -130,11 +130,17 @@ package struct Simulation {
         workload.isPatient = true
         let calm = cluster.queue.now
         let first = workload.history.count
-        let cutOff = cutOneOff()
+        let configuration = cluster.configuration
+        var cutOff = cutOneOff()
         ask(without: cutOff, until: calm + options.livenessNanoseconds / 2)
         // Who has come together sooner need not be watched for so long.
         let look = calm + options.livenessNanoseconds / 5
         play(until: look)
+        if cutOff != nil, cluster.configuration != configuration {
+            // A change that was under way has made it needed, perhaps.
+            cluster.network.heal()
+            cutOff = nil
+        }
         while cluster.violation == nil, cluster.queue.now < calm + options.livenessNanoseconds / 2,
             !hasComeTogether(since: first)
         {

@@ -307,6 +307,18 @@ import Testing
         #expect(voter.receive(heartbeat, term: 3).messages.isEmpty)
     }
 
+    /// Seed 8641: a removed member that did not know so moved the others' terms on, but not that of the one who could
+    /// win: nobody told it, and it asked for votes in terms that were over.
+    @Test func `a candidate of an older term is told the newer one`() {
+        var node = Lone(1, term: 5)
+        let answer = node.receive(.vote(voteRequest((0, 0))), term: 3)
+        #expect(answer.messages.map(\.term) == [Term(5)])
+        #expect(answer.messages.map { $0.voteReply?.isGranted } == [false])
+        var candidate = Lone(1, term: 3)
+        candidate.receive(.voteReply(VoteReply(isGranted: false)), term: 5)
+        #expect(candidate.core.currentTerm == Term(5))
+    }
+
     /// Seed 8951: a member with a fast clock and a log too short to win asked for votes again and again, and started
     /// the clock of the only one that could win anew each time.
     @Test func `who refuses its vote gets to its own campaign`() {
