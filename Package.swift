@@ -130,6 +130,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "MVCCTests", dependencies: ["MVCC", "StorageEngine", "ByteCodec"], swiftSettings: settings),
         .testTarget(
+            name: "ReplicaTests", dependencies: ["Replica", "RaftCore", "MVCC", "StorageEngine", "ByteCodec"],
+            swiftSettings: settings),
+        .testTarget(
             name: "PeerTransportTests", dependencies: ["PeerTransport", "RaftCore", "ByteCodec", "Platform"],
             swiftSettings: settings),
         .testTarget(

@@ -140,6 +140,12 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
         sent(outbound.appendMessage(writing: body), connection)
     }
 
+    /// One message that is put together of parts. Large ones are not copied: they may wait on many streams at once.
+    package func send(parts: [ByteBuffer]) {
+        guard beginSend(), let connection else { return }
+        sent(outbound.appendMessage(parts: parts), connection)
+    }
+
     /// Response headers ahead of the first message.
     package func sendHeaders() {
         if beginSend() { connection?.needsFlush() }

@@ -42,6 +42,16 @@ struct OutboundQueue {
         count += length + 5
     }
 
+    /// One message of several parts; its length.
+    mutating func appendMessage(parts: [ByteBuffer]) -> Int {
+        let length = parts.reduce(0) { $0 + $1.readableBytes }
+        tail.writeInteger(0, as: UInt8.self)
+        tail.writeInteger(UInt32(length))
+        count += 5
+        for part in parts { append(part) }
+        return length
+    }
+
     mutating func append(_ bytes: ByteBuffer) {
         if bytes.readableBytes < Self.keptPieceBytesMin {
             tail.writeImmutableBuffer(bytes)

@@ -14,6 +14,8 @@ package enum RequestError: Error, Hashable, Sendable, CaseIterable {
     case compacted
     case futureRevision
     case leaseNotFound
+    case leaseExists
+    case leaseTTLTooLarge
     case requestTooLarge
 
     package var message: String {
@@ -28,6 +30,8 @@ package enum RequestError: Error, Hashable, Sendable, CaseIterable {
         case .compacted: "etcdserver: mvcc: required revision has been compacted"
         case .futureRevision: "etcdserver: mvcc: required revision is a future revision"
         case .leaseNotFound: "etcdserver: requested lease not found"
+        case .leaseExists: "etcdserver: lease already exists"
+        case .leaseTTLTooLarge: "etcdserver: too large lease TTL"
         case .requestTooLarge: "etcdserver: request is too large"
         }
     }
@@ -39,7 +43,8 @@ package enum RequestError: Error, Hashable, Sendable, CaseIterable {
             .invalidSortOption, .requestTooLarge:
             3  // INVALID_ARGUMENT
         case .leaseNotFound: 5  // NOT_FOUND
-        case .compacted, .futureRevision: 11  // OUT_OF_RANGE
+        case .leaseExists: 9  // FAILED_PRECONDITION
+        case .compacted, .futureRevision, .leaseTTLTooLarge: 11  // OUT_OF_RANGE
         }
     }
 }

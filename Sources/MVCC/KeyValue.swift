@@ -90,8 +90,8 @@ package struct KeyRange: Hashable, Sendable {
 }
 
 /// Bytes in lexicographic order, unsigned: the order of keys.
-func compareArrays(_ a: [UInt8], _ b: [UInt8]) -> Int {
+package func compareArrays(_ a: [UInt8], _ b: [UInt8]) -> Int {
     unsafe a.withUnsafeBytes { a in unsafe b.withUnsafeBytes { b in unsafe compareBytes(a, b) } }
 }
 
-func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool { compareArrays(a, b) < 0 }
+package func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool { compareArrays(a, b) < 0 }

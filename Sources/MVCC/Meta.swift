@@ -70,11 +70,15 @@ struct StateRow: Equatable {
     var compactRevision = Revision.neverCompacted
     /// Up to where rows have been removed.
     var finishedCompactRevision = Revision.neverCompacted
+    /// The lease clock as of the last lease command.
+    var leaseClock = LeaseTime.zero
 
     static let rowKey: [UInt8] = [0]
     /// The version of all of the state's tables. Raised when a member of an older version could not read them.
-    static let formatVersion: UInt8 = 1
-    private static let bytes = 1 + 5 * 8 + 4
+    static let formatVersion: UInt8 = 2
+    private static let bytes = 1 + 6 * 8 + 4
+    /// Before there were leases.
+    private static let formatWithoutLeases: UInt8 = 1
 
     func encode() -> [UInt8] {
         var writer = ByteWriter(reservingCapacity: Self.bytes)
@@ -84,6 +88,7 @@ struct StateRow: Equatable {
         for number in [revision, compactRevision, finishedCompactRevision] {
             writer.write(UInt64(bitPattern: number.rawValue))
         }
+        writer.write(leaseClock.rawValue)
         writer.write(CRC32C.checksum(writer.bytes))
         return writer.finish()
     }
@@ -92,20 +97,25 @@ struct StateRow: Equatable {
 
     init(decoding bytes: [UInt8]) throws(StateError) {
         guard let format = bytes.first else { throw .corrupt("meta: the state's row is empty") }
-        guard format == Self.formatVersion else { throw .unknownFormat(format) }
-        guard bytes.count == Self.bytes else { throw .corrupt("meta: the state's row has \(bytes.count) bytes") }
+        guard format == Self.formatVersion || format == Self.formatWithoutLeases else {
+            throw .unknownFormat(format)
+        }
+        let hasLeases = format == Self.formatVersion
+        let end = (hasLeases ? Self.bytes : Self.bytes - 8) - 4
+        guard bytes.count == end + 4 else { throw .corrupt("meta: the state's row has \(bytes.count) bytes") }
         try unsafe withBytes(bytes) { raw throws(StateError) in
             func number(_ place: Int) -> UInt64 {
                 unsafe UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 1 + 8 * place, as: UInt64.self))
             }
-            let sum = unsafe UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: 41, as: UInt32.self))
-            guard unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: raw[..<41])) == sum else {
+            let sum = unsafe UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: end, as: UInt32.self))
+            guard unsafe CRC32C.checksum(UnsafeRawBufferPointer(rebasing: raw[..<end])) == sum else {
                 throw .corrupt("meta: the checksum of the state's row is wrong")
             }
             applied = LogPosition(index: number(0), term: number(1))
             revision = Revision(Int64(bitPattern: number(2)))
             compactRevision = Revision(Int64(bitPattern: number(3)))
             finishedCompactRevision = Revision(Int64(bitPattern: number(4)))
+            if hasLeases { leaseClock = LeaseTime(number(5)) }
         }
         guard revision >= .first, compactRevision >= .neverCompacted, compactRevision <= revision,
             finishedCompactRevision >= .neverCompacted, finishedCompactRevision <= compactRevision

@@ -2,7 +2,7 @@ internal import StorageEngine
 
 /// The state as it was at one moment: stays so, may be read on any thread, and costs a few references to copy.
 package struct ReadView: Sendable {
-    private let layers: LayeredView
+    let layers: LayeredView
     /// The store's revision, which answers carry.
     package let revision: Revision
     /// No older revision can be read.
@@ -11,19 +11,22 @@ package struct ReadView: Sendable {
     package let finishedCompactRevision: Revision
     /// What of the log is in it.
     package let applied: LogPosition
+    /// The lease clock as of the last lease command.
+    package let leaseClock: LeaseTime
 
     init(
         layers: LayeredView, revision: Revision, compactRevision: Revision, finishedCompactRevision: Revision,
-        applied: LogPosition
+        applied: LogPosition, leaseClock: LeaseTime
     ) {
         self.layers = layers
         self.revision = revision
         self.compactRevision = compactRevision
         self.finishedCompactRevision = finishedCompactRevision
         self.applied = applied
+        self.leaseClock = leaseClock
     }
 
-    private var reader: VersionReader {
+    var reader: VersionReader {
         VersionReader(
             cursor: layers.makeCursor(.versions), revision: revision.rawValue, compactRevision: compactRevision.rawValue
         )

@@ -69,12 +69,12 @@ extension State {
         return .compacted
     }
 
-    private mutating func finish(_ writing: Writing) { row.revision = writing.seen }
+    mutating func finish(_ writing: Writing) { row.revision = writing.seen }
 
     // MARK: Reading
 
     /// For reads between this thread's writes. It must be gone before the next write, which would else copy nodes.
-    private func reader(at revision: Revision) -> VersionReader {
+    func reader(at revision: Revision) -> VersionReader {
         VersionReader(
             cursor: store.view.makeCursor(.versions), revision: revision.rawValue,
             compactRevision: row.compactRevision.rawValue)
@@ -142,6 +142,7 @@ extension State {
         let revision = writing.next.rawValue
         var record = unsafe VersionRecord(createRevision: revision, version: 1, lease: lease.rawValue, value: value)
         var previous: KeyValue?
+        var leaseBefore: Int64 = 0
         do {
             let reader = reader(at: writing.seen)
             defer { withExtendedLifetime(reader.cursor) {} }
@@ -149,6 +150,7 @@ extension State {
                 let content = try found.content
                 record.createRevision = content.createRevision
                 record.version = content.version + 1
+                leaseBefore = content.lease
                 if flags.contains(.ignoreLease) { record.lease = content.lease }
                 if wantsAnswer && flags.contains(.prevKV) {
                     previous = unsafe KeyValue(BorrowedKeyValue(key: key, revision: found.revision, content: content))
@@ -156,6 +158,9 @@ extension State {
                 if flags.contains(.ignoreValue) {
                     unsafe record.value = unsafe content.value
                     unsafe write(key, record, revision, writing.count)
+                    if record.lease | leaseBefore != 0 {
+                        unsafe moveAttachment(of: key, from: leaseBefore, to: record.lease)
+                    }
                     writing.count += 1
                     return PutAnswer(revision: writing.next, previous: previous)
                 }
@@ -164,6 +169,7 @@ extension State {
             }
         }
         unsafe write(key, record, revision, writing.count)
+        if record.lease | leaseBefore != 0 { unsafe moveAttachment(of: key, from: leaseBefore, to: record.lease) }
         writing.count += 1
         return PutAnswer(revision: writing.next, previous: previous)
     }
@@ -171,20 +177,25 @@ extension State {
     private mutating func delete(
         _ operation: DeleteOperation, wantsAnswer: Bool, in writing: inout Writing
     ) throws(StateError) -> DeleteAnswer {
-        var keys: [[UInt8]] = []
+        var keys: [(key: [UInt8], lease: Int64)] = []
         var previous: [KeyValue] = []
+        // Where nothing is attached to anything, the records of what is deleted need not be read.
+        let mayBeAttached = !leases.isEmpty
         var scratch = ByteScratch(capacity: 0)
         try reader(at: writing.seen).scan(operation.range, at: writing.seen.rawValue) { row throws(StateError) in
             let key = try unsafe VersionKey.userKey(row.key, row.prefixCount, scratch: &scratch)
-            unsafe keys.append(Array(key))
+            unsafe keys.append((Array(key), mayBeAttached ? try row.content.lease : 0))
             if operation.prevKV && wantsAnswer {
                 unsafe previous.append(
                     KeyValue(BorrowedKeyValue(key: key, revision: row.revision, content: try row.content)))
             }
             return true
         }
-        for key in keys {
-            unsafe key.withUnsafeBytes { unsafe writeDeletion($0, writing.next.rawValue, writing.count) }
+        for (key, lease) in keys {
+            unsafe key.withUnsafeBytes { key in
+                unsafe writeDeletion(key, writing.next.rawValue, writing.count)
+                if lease != 0 { unsafe moveAttachment(of: key, from: lease, to: 0) }
+            }
             writing.count += 1
         }
         return DeleteAnswer(revision: writing.seen, deleted: Int64(keys.count), previous: previous)
@@ -207,7 +218,7 @@ extension State {
                 keyValue: KeyValue(BorrowedKeyValue(key: key, revision: revision, content: record))))
     }
 
-    private mutating func writeDeletion(_ key: UnsafeRawBufferPointer, _ revision: Int64, _ number: UInt32) {
+    mutating func writeDeletion(_ key: UnsafeRawBufferPointer, _ revision: Int64, _ number: UInt32) {
         unsafe write(key, .delete, revision, number, recordCount: VersionRecord.deletionCount) { row, place in
             unsafe VersionRecord.storeDeletion(row: row, at: place)
         }

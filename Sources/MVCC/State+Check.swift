@@ -3,7 +3,8 @@ internal import StorageEngine
 
 extension State {
     /// Looks at every row of the tables of keys: each version's checksum and revision, and that both tables speak of
-    /// the same changes. For a state that was just opened.
+    /// the same changes; and at every lease, and that what is attached to it is what the keys say. For a state that was
+    /// just opened.
     ///
     /// Reads find a damaged row when they meet it. What they cannot find is one that is not where they look, because
     /// its key was changed: the key's older version, or none, would be told in its place. Here that shows: the row's
@@ -15,7 +16,9 @@ extension State {
         let view = store.view
         var versions = ChangeSum()
         var revisions = ChangeSum()
+        var attached = ChangeSum()
         var scratch = ByteScratch()
+        var lastPrefix = ByteScratch()
         let rows = view.makeCursor(.versions)
         var more = rows.first()
         while more {
@@ -26,11 +29,17 @@ extension State {
             guard revision <= self.row.revision.rawValue else {
                 throw unsafe VersionKey.tooNew(row, revision, head: self.row.revision.rawValue)
             }
-            try unsafe VersionRecord.verify(row: row, record)
             let isDeletion = try unsafe VersionRecord.isDeletion(row: row, record)
+            let lease = try isDeletion ? 0 : unsafe VersionRecord(row: row, record).lease
+            let key = try unsafe VersionKey.userKey(row, prefixCount, scratch: &scratch)
             unsafe versions.add(
-                isDeletion ? .delete : .put, revision, VersionKey.number(row, prefixCount),
-                try VersionKey.userKey(row, prefixCount, scratch: &scratch))
+                isDeletion ? .delete : .put, revision, VersionKey.number(row, prefixCount), key)
+            // A key's newest version comes first: it says what the key is attached to.
+            let prefix = unsafe UnsafeRawBufferPointer(rebasing: row[..<prefixCount])
+            if unsafe !haveEqualBytes(prefix, lastPrefix.bytes) {
+                unsafe lastPrefix.assign(prefix)
+                if lease != 0 { unsafe attached.add(lease, key) }
+            }
             more = rows.next()
         }
         let changes = view.makeCursor(.revisions)
@@ -45,6 +54,36 @@ extension State {
             throw .corrupt(
                 "the tables do not hold the same changes: versions has \(versions.count), revisions "
                     + "\(revisions.count)" + (versions.count == revisions.count ? " others" : ""))
+        }
+        try checkLeases(attached)
+    }
+
+    /// That the table `leases` has the leases that were found when the state was opened, and as attached what the
+    /// newest versions say.
+    private func checkLeases(_ attached: ChangeSum) throws(StateError) {
+        let rows = store.view.makeCursor(.leases)
+        var leaseCount = 0
+        var found = ChangeSum()
+        var more = rows.first()
+        while more {
+            switch try unsafe LeaseRow.content(rows.key, rows.value) {
+            case .lease(let lease):
+                leaseCount += 1
+                guard leases[lease.id] == lease else {
+                    throw .corrupt("leases: lease \(lease.id.rawValue) was not found when the state was opened")
+                }
+            case .attachment(let id, let key):
+                guard leases.contains(id) else {
+                    throw .corrupt("leases: a key is attached to lease \(id.rawValue), which does not exist")
+                }
+                unsafe found.add(id.rawValue, key)
+            }
+            more = rows.next()
+        }
+        guard leaseCount == leases.count, found == attached else {
+            throw .corrupt(
+                "leases: \(leaseCount) leases with \(found.count) keys, where there should be \(leases.count) with "
+                    + "\(attached.count)" + (found.count == attached.count ? " others" : ""))
         }
     }
 }
@@ -62,5 +101,10 @@ private struct ChangeSum: Equatable {
         unsafe checksum.update(key)
         count += 1
         sum &+= UInt64(checksum.value)
+    }
+
+    /// A key that is attached to a lease.
+    mutating func add(_ lease: Int64, _ key: UnsafeRawBufferPointer) {
+        unsafe add(.put, lease, 0, key)
     }
 }

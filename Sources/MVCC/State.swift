@@ -45,6 +45,9 @@ package struct State: Sendable {
                     "revisions: \(newest.revision.rawValue) is newer than the state's \(row.revision.rawValue)")
             }
         }
+        var leases = LeaseDirectory()
+        try LeaseRow.forEachLease(in: view) { leases.set($0) }
+        self.leases = leases
     }
 
     // MARK: Where it stands
@@ -61,7 +64,7 @@ package struct State: Sendable {
             if let failure { throw failure }
             return ReadView(
                 layers: store.view, revision: row.revision, compactRevision: row.compactRevision,
-                finishedCompactRevision: row.finishedCompactRevision, applied: row.applied)
+                finishedCompactRevision: row.finishedCompactRevision, applied: row.applied, leaseClock: row.leaseClock)
         }
     }
 
@@ -124,7 +127,7 @@ package struct State: Sendable {
         }
     }
 
-    private func checkOrder(_ position: LogPosition) {
+    func checkOrder(_ position: LogPosition) {
         precondition(
             position.index > row.applied.index && position.term >= row.applied.term,
             "entry \(position) applied after \(row.applied)"

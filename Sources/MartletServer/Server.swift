@@ -26,6 +26,7 @@ package final class Server: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let workers: NIOThreadPool
     private let grpc: GRPCServer
+    private let watches: WatchService
     private let listeners: [any Channel]
     private let context: ServiceContext
     private let directory: DataDirectory
@@ -89,6 +90,7 @@ package final class Server: Sendable {
                     + "--initial-cluster-token it was made with")
         }
 
+        let watchFeed = machine.watchFeed
         let clock = SystemClock()
         var entropy = SystemRandomNumberGenerator()
         var options = NodeOptions(
@@ -142,6 +144,7 @@ package final class Server: Sendable {
             Self.log(leaderBefore: before, status, view, configuration, to: logger)
         }
         environment.runInBackground = { work in SystemThread.start(name: "wal-fill", work) }
+        let leaseClock = machine.leaseClock
         nonisolated(unsafe) let handedOver = machine
         do {
             node = try RaftNode(options: options, machine: handedOver, environment: environment)
@@ -179,13 +182,23 @@ package final class Server: Sendable {
                 transactionOperationsMax: configuration.maxTxnOps,
                 quotaBytes: configuration.quotaBackendBytes > 0 ? Int(configuration.quotaBackendBytes) : nil),
             eventLoops: Array(group.makeIterator()), workers: workers,
-            sizes: StateSizes { directory.engines.size() })
+            sizes: StateSizes { directory.engines.size() }, leaseClock: leaseClock)
 
         var methods = GRPCMethods()
         KVService(context: context).register(in: &methods)
+        LeaseService(
+            context: context, electionTicks: options.electionTicks, tickNanoseconds: options.tickNanoseconds
+        ).register(in: &methods)
         ClusterService(context: context).register(in: &methods)
         MaintenanceService(context: context).register(in: &methods)
         HealthService(context: context).register(in: &methods)
+        var watchOptions = WatchService.Options()
+        watchOptions.limits.fragmentBytesMax = configuration.maxRequestBytes
+        watchOptions.progressInterval = TimeAmount(configuration.watchProgressNotifyInterval)
+        watchOptions.electionTimeout = .milliseconds(Int64(configuration.electionTimeoutMilliseconds))
+        watches = WatchService(
+            context: context, feed: watchFeed, options: watchOptions, eventLoops: Array(group.makeIterator()))
+        watches.register(in: &methods)
         var router = PlainRouter()
         StatusRoutes(context: context).register(in: &router)
         var grpcOptions = GRPCServer.Options()
@@ -348,6 +361,7 @@ package final class Server: Sendable {
     private func stop() {
         let deadline = NIODeadline.now() + Self.drainTime
         for listener in listeners { try? listener.close().wait() }
+        watches.stop()
         grpc.drain(deadline: deadline)
         while grpc.connectionCount > 0, NIODeadline.now() < deadline { Thread.sleep(forTimeInterval: 0.01) }
         node.stop()

@@ -39,6 +39,8 @@ package protocol NodeMachine: AnyObject, SendableMetatype {
 
     /// The state after everything applied so far.
     var view: View { get throws }
+    /// Other threads see this view from now on; called on the apply stage. By default nothing is done.
+    func didPublish(_ view: View)
 
     /// How many bytes wait for a flush.
     var unflushedBytes: Int { get }
@@ -50,10 +52,38 @@ package protocol NodeMachine: AnyObject, SendableMetatype {
     /// A bounded piece of work that the state wants done some time (compaction). False when nothing is left.
     func doHousekeeping() throws -> Bool
 
+    /// What the leader writes into some commands when it appends them; nil: nothing. Asked for once, at the start.
+    var stamp: (any LeaderStamp)? { get }
+    /// The node is about to run. `now` is its world's monotonic clock, in nanoseconds, for any thread.
+    func begin(now: @escaping @Sendable () -> UInt64)
+    /// What the machine itself wants in the log. Asked now and then; nobody waits for what becomes of it.
+    /// - Parameter term: the term in which this node leads, as far as is known; nil: it does not.
+    func proposals(leading term: Term?) -> MachineProposals
+
     /// The state after everything applied so far, as a stream.
     func makeSnapshotSource() throws -> any SnapshotSource
     /// Replaces the state by a snapshot that has arrived; durable when this returns.
     func install(_ staged: Staged) throws
+}
+
+extension NodeMachine {
+    package func didPublish(_ view: View) {}
+    package var stamp: (any LeaderStamp)? { nil }
+    package func begin(now: @escaping @Sendable () -> UInt64) {}
+    package func proposals(leading term: Term?) -> MachineProposals { MachineProposals() }
+}
+
+/// What a machine proposes by itself.
+package struct MachineProposals: Sendable {
+    /// Commands behind ``ProposalID/encodedBytes`` free bytes.
+    package var payloads: [[UInt8]]
+    /// The machine wants to be asked again soon, even if nothing is applied meanwhile.
+    package var asksAgain: Bool
+
+    package init(payloads: [[UInt8]] = [], asksAgain: Bool = false) {
+        self.payloads = payloads
+        self.asksAgain = asksAgain
+    }
 }
 
 /// Where a state stands in the log.

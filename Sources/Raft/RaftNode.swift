@@ -110,6 +110,8 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
         published = PublishedState(
             status: status, view: try machine.view, applied: applied.index, leaderChanged: environment.leaderChanged)
 
+        machine.begin(now: { [world] in world.now() })
+        let stamp = machine.stamp
         let consensus = world.makeMailbox(for: "raft", of: ConsensusInput<Machine>.self)
         let logMailbox = world.makeMailbox(for: "log", of: LogInput.self)
         let apply = world.makeMailbox(for: "apply", of: ApplyInput<Machine>.self)
@@ -132,7 +134,7 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
             core: core, options: options, recovered: recovered.entries, applied: applied.index, base: base.index,
             outlets: .init(
                 log: logMailbox, apply: apply, transport: transport, published: published, own: consensus,
-                trace: environment.trace, failed: environment.failed))
+                stamp: stamp, trace: environment.trace, failed: environment.failed))
         do throws(ThreadRefusal) {
             try world.run(readStage, on: readMailbox)
             try world.run(logStage, on: logMailbox)
@@ -146,6 +148,9 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
         // Alone there is nobody to wait for.
         if configuration.voters == [options.id], !configuration.isJoint { consensus.post(.campaign) }
     }
+
+    /// The world's monotonic clock, in nanoseconds.
+    package func now() -> UInt64 { world.now() }
 
     package func propose(_ proposal: CommandProposal<Machine>) { consensus.post(.propose(proposal)) }
 

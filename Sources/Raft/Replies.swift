@@ -29,6 +29,11 @@ package struct Ticket<Answer: Sendable>: Sendable {
     }
 }
 
+/// For requests that nobody waits for.
+final class NobodyWaiting<Answer: Sendable>: ReplySink {
+    func deliver(_ replies: [Reply<Answer>]) {}
+}
+
 package struct Reply<Answer: Sendable>: Sendable {
     package var token: UInt64
     package var answer: Result<Answer, RequestFailure>

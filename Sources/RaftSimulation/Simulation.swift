@@ -14,8 +14,14 @@ package struct Simulation {
         package var virtualNanoseconds: UInt64 = 0
         package var operations = 0
         package var acknowledged = 0
+        /// Events that came to those who watch.
+        package var eventsWatched = 0
         package var counts = SimulatedCluster.Counts()
         package var changesAsked = 0
+        /// Of leases that clients were told live on, those of them without a place in the log, and leases that ended.
+        package var renewals = 0
+        package var shortRenewals = 0
+        package var leasesEnded = 0
         package var misfortunes = 0
         package var messages = 0
         package var digest: UInt64 = 0
@@ -34,6 +40,8 @@ package struct Simulation {
         /// How long a healthy cluster may take to come together.
         package var livenessNanoseconds: UInt64 = 15_000_000_000
         package var mutation: String?
+        /// Whether clients hold leases beside; nil: as the seed draws, in one play of three.
+        package var leases: Bool?
         package var theme: Swarm.Theme?
         /// Changes what the seed has drawn: for plays of something particular.
         package var adjust: (@Sendable (inout Swarm) -> Void)?
@@ -49,6 +57,8 @@ package struct Simulation {
     private let swarm: Swarm
     private let cluster: SimulatedCluster
     private let workload: KeyValueWorkload
+    private let watches: WatchWorkload
+    private let leases: LeaseWorkload?
     private let operation: Operator
     private let player: MisfortunePlayer
 
@@ -76,6 +86,12 @@ package struct Simulation {
                 drawing: &draw)
         cluster = try SimulatedCluster(seed: seed, options: swarm.cluster)
         workload = KeyValueWorkload(cluster: cluster, options: swarm.workload)
+        watches = WatchWorkload(cluster: cluster, seed: seed)
+        // By a draw of its own, so that what the seed means without leases stays the same; seeded mistakes are looked
+        // for without.
+        var leaseDraw = RandomSource(seed: seed ^ 0x1ea5e)
+        let hasLeases = leaseDraw.oneIn(3) && options.mutation == nil
+        leases = try options.leases ?? hasLeases ? LeaseWorkload(cluster: cluster, options: .init()) : nil
         operation = Operator(cluster: cluster)
         player = MisfortunePlayer(cluster: cluster, operation: operation, schedule: report.schedule)
         if let narrator = options.narrator {
@@ -89,6 +105,8 @@ package struct Simulation {
     private func run(into report: inout Report) {
         for member in cluster.members { cluster.start(member) }
         workload.start()
+        watches.start()
+        leases?.start()
         operation.start()
         player.start()
         play(until: options.safetyNanoseconds)
@@ -100,8 +118,12 @@ package struct Simulation {
         report.virtualNanoseconds = cluster.queue.now
         report.operations = workload.history.count
         report.acknowledged = workload.acknowledged
+        report.eventsWatched = watches.delivered
         report.counts = cluster.counts
         report.changesAsked = operation.changesAsked
+        report.renewals = leases?.renewals ?? 0
+        report.shortRenewals = leases?.shortCuts ?? 0
+        report.leasesEnded = leases?.ended ?? 0
         report.misfortunes = player.count
         report.messages = cluster.network.delivered
         report.digest = cluster.digest.value
@@ -127,6 +149,7 @@ package struct Simulation {
     private func playCalm() -> UInt64? {
         player.stop()
         operation.stop()
+        leases?.stop()
         workload.isPatient = true
         let calm = cluster.queue.now
         let first = workload.history.count
@@ -180,10 +203,14 @@ package struct Simulation {
                 elections = cluster.counts.elections
                 since = cluster.queue.now
             }
-            if cluster.queue.now >= since + quiet, hasConverged(without: cutOff) { return }
+            if cluster.queue.now >= since + quiet, leases?.isOver ?? true, hasConverged(without: cutOff) { return }
         }
         if cluster.violation == nil, !mayDisturb, cluster.queue.now < since + quiet {
             cluster.fail("after all is well there are still elections")
+        }
+        // Nobody has renewed any since misfortune ended.
+        if cluster.violation == nil, let leases, !leases.isOver {
+            cluster.fail("after all is well leases live on: \(leases.standing)")
         }
     }
 
@@ -265,7 +292,11 @@ package struct Simulation {
             return cluster.fail("after all is well the roles are \(statuses.map(\.role))")
         }
         cluster.compareStates()
+        watches.catchUp(on: healthy, patienceNanoseconds: Self.watchPatienceNanoseconds)
     }
+
+    /// Slices are small and turns rare where watches are played, and history may be long.
+    private static let watchPatienceNanoseconds: UInt64 = 60_000_000_000
 
     private func standing(of members: [SimulatedMember]) -> String {
         members.map { member in
@@ -302,6 +333,12 @@ package struct Simulation {
             report.isOrderFound = verdict == .linearizable
         } catch {
             cluster.fail(error.description)
+        }
+        do {
+            let checker = try WatchChecker(applied: cluster.appliedCommands)
+            for watcher in watches.watchers { try checker.check(watcher) }
+        } catch {
+            cluster.fail("\(error)")
         }
     }
 }

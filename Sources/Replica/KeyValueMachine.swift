@@ -21,8 +21,15 @@ package final class KeyValueMachine: NodeMachine {
     private let engines: any EngineProvider
     private var engine: any StorageEngine
     private var state: State
+    /// Tells those who watch what has changed.
+    package let watchFeed = WatchFeed()
+    /// Up to where they were told.
+    private var toldRevision: Revision
     private var members: [Member]
     private var clusterID: UInt64
+    /// What the lease clock shows, for any thread.
+    package let leaseClock = LeaseClock()
+    private var lessor = Lessor()
     package private(set) var origin: AppliedPlace
     package private(set) var configuration: Configuration
     #if MARTLET_MUTATIONS
@@ -38,6 +45,7 @@ package final class KeyValueMachine: NodeMachine {
         self.engines = engines
         engine = try engines.openCurrent()
         state = try State(store: LayeredStore(engine: engine))
+        toldRevision = state.revision
         guard let directory = try ClusterDirectory(reading: state) else {
             engine.close()
             return nil
@@ -108,6 +116,10 @@ package final class KeyValueMachine: NodeMachine {
         }
     }
 
+    package func didPublish(_ view: ReplicaView) {
+        watchFeed.publish(&state, view.store, after: &toldRevision)
+    }
+
     package func apply(
         _ command: UnsafeRawBufferPointer, at place: AppliedPlace, isAwaited: Bool
     ) throws -> ReplicaResult {
@@ -131,6 +143,15 @@ package final class KeyValueMachine: NodeMachine {
             }
             try state.noteApplied(LogPosition(place))
             return .membersChanged(members)
+        case .lease:
+            let outcome = try state.apply(leaseRecord: body, at: LogPosition(place))
+            leaseClock.applied(state.leaseClock, in: place.term)
+            switch outcome.result {
+            case .granted(let lease): lessor.granted(lease)
+            case .expired(let ends): lessor.expired(ends, in: state)
+            case .revoked, .renewed, .ticked, .failed: break
+            }
+            return .lease(outcome)
         }
     }
 
@@ -166,6 +187,7 @@ package final class KeyValueMachine: NodeMachine {
             switch room {
             case .keyValue: _ = try CommandCodec.decode(body)
             case .memberAttributes: _ = try Member(decoding: body)
+            case .lease: _ = try LeaseCommandCodec.decode(body)
             }
             return true
         } catch {
@@ -174,12 +196,38 @@ package final class KeyValueMachine: NodeMachine {
     }
 
     package static func isQuick(_ command: UnsafeRawBufferPointer) -> Bool {
-        command.count > 1 && command[0] == CommandRoom.keyValue.rawValue
-            && CommandCodec.isPut(UnsafeRawBufferPointer(rebasing: command[1...]))
+        guard command.count > 1 else { return false }
+        let body = UnsafeRawBufferPointer(rebasing: command[1...])
+        switch CommandRoom(rawValue: command[0]) {
+        case .keyValue: return CommandCodec.isPut(body)
+        case .lease: return LeaseCommandCodec.isQuick(body)
+        case .memberAttributes, nil: return false
+        }
     }
 
     package func skip(at place: AppliedPlace) throws {
         try state.noteApplied(LogPosition(place))
+        // A leader's first entry is an empty one.
+        leaseClock.applied(state.leaseClock, in: place.term)
+    }
+
+    // MARK: Leases
+
+    package var stamp: (any LeaderStamp)? { leaseClock }
+
+    package func begin(now: @escaping @Sendable () -> UInt64) {
+        leaseClock.begin(now: now, time: state.leaseClock, in: applied.term)
+    }
+
+    package func proposals(leading term: Term?) -> MachineProposals {
+        let time = term.flatMap { leaseClock.time(leading: $0) }
+        let commands = lessor.look(leading: term, time: time, state: state, now: leaseClock.now)
+        return MachineProposals(
+            payloads: commands.map { command in
+                var payload = LeaseCommandCodec.encode(command, prefixBytes: ProposalID.encodedBytes + 1)
+                payload[ProposalID.encodedBytes] = CommandRoom.lease.rawValue
+                return payload
+            }, asksAgain: term != nil && state.leaseCount > 0)
     }
 
     // MARK: Flushing
@@ -220,6 +268,8 @@ package final class KeyValueMachine: NodeMachine {
         clusterID = directory.clusterID
         origin = directory.origin
         configuration = directory.configuration
+        lessor.reset()
+        leaseClock.applied(state.leaseClock, in: applied.term)
         installed?(staged.description)
     }
 }

@@ -4,4 +4,6 @@ package enum CommandRoom: UInt8, Sendable {
     case keyValue = 1
     /// A member tells its name and its client URLs: an encoded ``Member`` follows.
     case memberAttributes = 2
+    /// Leases: an `MVCC.LeaseCommandCodec` record follows, in which the leader fills in its lease clock.
+    case lease = 3
 }

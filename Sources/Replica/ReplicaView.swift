@@ -15,4 +15,5 @@ package struct ReplicaView: Sendable {
 package enum ReplicaResult: Sendable {
     case keyValue(Outcome)
     case membersChanged([Member])
+    case lease(LeaseOutcome)
 }

@@ -8,7 +8,7 @@ func usage() -> Never {
     print(
         """
         usage: martlet-simulate [--seed N] [--seeds M] [--jobs J] [--seconds S] [--verbose] [--story] [--no-shortening]
-                                [--theme NAME] [--mutation NAME] [--trace]
+                                [--theme NAME] [--mutation NAME] [--leases] [--trace]
 
           --seed N         the first seed (default 1)
           --seeds M        how many seeds to play (default 100)
@@ -19,6 +19,7 @@ func usage() -> Never {
           --trace          what happens in each seed as it happens, what the members' consensus notes too
           --no-shortening  a failing seed's schedule is not shortened to the steps that matter
           --theme NAME     all plays are about \(Swarm.Theme.allCases.map(\.rawValue).joined(separator: ", "))
+          --leases         in all plays clients hold leases beside (otherwise in one of three)
           --mutation NAME  plays with a mistake built in (only in builds made with MARTLET_MUTATIONS=1)
           --survey         plays the seeds with each mistake in turn, or with the one named, and prints a table
         """)
@@ -51,6 +52,7 @@ while let argument = arguments.popFirst() {
         shortens = false
     case "--no-shortening": shortens = false
     case "--survey": isSurvey = true
+    case "--leases": options.leases = true
     case "--theme":
         guard let theme = arguments.popFirst().flatMap(Swarm.Theme.init(rawValue:)) else { usage() }
         options.theme = theme
@@ -88,6 +90,9 @@ struct Totals {
     var virtualNanoseconds: UInt64 = 0
     var operations = 0
     var acknowledged = 0
+    var renewals = 0
+    var shortRenewals = 0
+    var leasesEnded = 0
     var elections = 0
     var configurations = 0
     var snapshots = 0
@@ -102,6 +107,9 @@ struct Totals {
         virtualNanoseconds += report.virtualNanoseconds
         operations += report.operations
         acknowledged += report.acknowledged
+        renewals += report.renewals
+        shortRenewals += report.shortRenewals
+        leasesEnded += report.leasesEnded
         elections += report.counts.elections
         configurations += report.counts.configurations
         snapshots += report.counts.snapshots
@@ -187,6 +195,8 @@ print(
     \(all.operations) operations, \(all.acknowledged) acknowledged; \(all.elections) elections, \(all.configurations) \
     changes of the configuration, \(all.snapshots) snapshots installed, \(all.stops) members stopped by failing disks, \
     \(all.refusals) refused damaged ones
+    \(all.renewals) leases granted and renewed, \(all.shortRenewals) of them without an entry in the log; \
+    \(all.leasesEnded) ended
     from the end of misfortune to the first new write: median \(recovery(0.5)), 99 of 100 \(recovery(0.99)), \
     longest \(recovery(1))
     \(all.undecided) histories too tangled for the search for an order, checked by their revisions alone

@@ -6,7 +6,9 @@ import sys
 import time
 import unittest
 
-MODULES = ["etcdctl_parity", "grpc_raw", "grpc_google", "bad_input", "bad_peers", "bad_directories"]
+MODULES = [
+    "etcdctl_parity", "grpc_raw", "watches", "leases", "grpc_google", "bad_input", "bad_peers", "bad_directories",
+]
 
 
 class Result(unittest.TextTestResult):

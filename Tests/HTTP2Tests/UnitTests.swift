@@ -87,7 +87,12 @@ import Testing
                 let size = [0, 1, 100, 8191, 8192, 20_000].randomElement(using: &random)!
                 let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0) }
                 let prefix = [0] + (0..<4).map { UInt8(size >> (24 - 8 * $0) & 255) }
-                switch Int.random(in: 0..<4, using: &random) {
+                switch Int.random(in: 0..<5, using: &random) {
+                case 4:
+                    let cut = Int.random(in: 0...size, using: &random)
+                    let parts = [ByteBuffer(bytes: bytes[..<cut]), ByteBuffer(bytes: bytes[cut...])]
+                    #expect(queue.appendMessage(parts: parts) == size)
+                    model += prefix + bytes
                 case 0:
                     queue.appendMessage(ByteBuffer(bytes: bytes))
                     model += prefix + bytes

@@ -57,6 +57,15 @@ struct Member {
         }
     }
 
+    /// - Parameter time: the leader's clock, in milliseconds.
+    mutating func apply(_ command: LeaseCommand, at time: UInt64, encoded: Bool = true) throws -> LeaseOutcome {
+        let position = LogPosition(index: state.applied.index + 1, term: max(1, state.applied.term))
+        guard encoded else { return try state.apply(command, stamped: LeaseTime(time), at: position) }
+        var record = LeaseCommandCodec.encode(command)
+        record.withUnsafeMutableBytes { LeaseCommandCodec.stamp($0, with: LeaseTime(time)) }
+        return try record.withUnsafeBytes { try state.apply(leaseRecord: $0, at: position) }
+    }
+
     mutating func compactAll() throws { while try !state.compactStep(maxRows: 3) {} }
 
     func rows(_ table: Table) -> Int {

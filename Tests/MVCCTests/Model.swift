@@ -12,6 +12,8 @@ struct Model {
     var history: [Version] = []
     var revision: Int64 = 1
     var compactRevision: Int64 = -1
+    var leases: [LeaseID: Lease] = [:]
+    var leaseClock: UInt64 = 0
 
     // MARK: Reading
 
@@ -91,7 +93,7 @@ struct Model {
         let result: Outcome.Result
         switch command {
         case .put(let put):
-            if put.lease != .none {
+            if put.lease != .none, leases[put.lease] == nil {
                 result = .failed(.leaseNotFound)
             } else if let answer = self.put(put, begin: begin, firstNew: firstNew) {
                 result = .put(answer)
@@ -121,6 +123,56 @@ struct Model {
         }
         if history.count > firstNew { revision = begin + 1 }
         return Outcome(result, revision: Revision(revision))
+    }
+
+    // MARK: Leases
+
+    mutating func apply(_ command: LeaseCommand, stamped time: UInt64, term: UInt64) -> LeaseOutcome {
+        leaseClock = max(leaseClock, time)
+        let result: LeaseOutcome.Result
+        switch command {
+        case .grant(let id, let ttl):
+            if leases[id] != nil {
+                result = .failed(.leaseExists)
+            } else {
+                let lease = Lease(id: id, ttl: ttl, deadline: LeaseTime(leaseClock + UInt64(ttl) * 1000))
+                leases[id] = lease
+                result = .granted(lease)
+            }
+        case .revoke(let id):
+            if leases[id] == nil {
+                result = .failed(.leaseNotFound)
+            } else {
+                end(id)
+                result = .revoked
+            }
+        case .renew(let ids):
+            for id in ids {
+                guard let lease = leases[id] else { continue }
+                leases[id]!.deadline = LeaseTime(
+                    max(lease.deadline.rawValue, leaseClock + UInt64(lease.ttl) * 1000))
+            }
+            result = .renewed(ids.map { leases[$0]?.ttl ?? 0 })
+        case .expire(let ends, let proposersTerm):
+            if proposersTerm == term {
+                for gone in ends where leases[gone.id]?.deadline == gone.deadline { end(gone.id) }
+            }
+            result = .expired(ends)
+        case .tick: result = .ticked
+        }
+        return LeaseOutcome(result, revision: Revision(revision))
+    }
+
+    /// What is attached is what the newest versions say: there is no other list here.
+    func keys(of id: LeaseID) -> [[UInt8]] { live(at: .max).filter { $0.lease == id }.map(\.key) }
+
+    private mutating func end(_ id: LeaseID) {
+        let (begin, firstNew) = (revision, history.count)
+        for key in keys(of: id) {
+            _ = delete(DeleteOperation(KeyRange(key: key)), begin: begin, firstNew: firstNew)
+        }
+        if history.count > firstNew { revision = begin + 1 }
+        leases[id] = nil
     }
 
     private mutating func put(_ put: PutOperation, begin: Int64, firstNew: Int) -> PutAnswer? {
@@ -219,7 +271,7 @@ struct Model {
                     if asked > before.revision { return .futureRevision }
                     if asked != 0, asked < before.compactRevision { return .compacted }
                 case .put(let put):
-                    if put.lease != .none { return .leaseNotFound }
+                    if put.lease != .none, before.leases[put.lease] == nil { return .leaseNotFound }
                     if put.ignoreValue || put.ignoreLease {
                         let isThere = before.live(at: .max).contains { $0.key == put.key }
                         if !isThere || deleted.contains(where: { Model.contains($0, put.key) }) { return .keyNotFound }

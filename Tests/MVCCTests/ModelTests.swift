@@ -12,12 +12,19 @@ import Testing
         /// The same log on a member that neither flushes nor removes rows.
         var shadow: Member
         /// Term 1, indexes from 1.
-        var log: [Command] = []
+        var log: [Entry] = []
+
+        enum Entry {
+            case command(Command)
+            case lease(LeaseCommand, time: UInt64)
+        }
+        var time: UInt64 = 0
         /// Views kept, with what the model was at their time.
         var views: [(ReadView, Model)] = []
 
         init(seed: UInt64) throws {
             source = CommandSource(seed: seed)
+            if seed % 2 == 0 { source.leasePercent = 40 }
             member = try Member()
             shadow = try Member()
         }
@@ -28,13 +35,38 @@ import Testing
                 // Mostly what the server lets through.
                 do { try transaction.validate() } catch { return }
             }
-            log.append(command)
+            log.append(.command(command))
             let expected = model.apply(command)
             let outcome = source.random.chance(50) ? try member.apply(command) : try member.applyEncoded(command)
             #expect(outcome == expected, "\(command)")
             _ = try shadow.applyEncoded(command, wantsAnswer: false)
             #expect(shadow.state.revision == member.state.revision)
             source.revision = model.revision
+        }
+
+        mutating func applyLease() throws {
+            let ends = model.leases.values.map { LeaseEnd($0.id, deadline: $0.deadline) }.sorted { $0.id < $1.id }
+            let command = source.leaseCommand(leases: ends, term: 1)
+            time += UInt64(source.random.int(0...2_000))
+            // Now and then one that its leader could not stamp, or whose leader's clock was behind.
+            let stamp = source.random.chance(80) ? time : time / UInt64(source.random.int(1...3)) % 5_000
+            log.append(.lease(command, time: stamp))
+            let expected = model.apply(command, stamped: stamp, term: 1)
+            let outcome = try member.apply(command, at: stamp, encoded: source.random.chance(50))
+            #expect(outcome == expected, "\(command)")
+            _ = try shadow.apply(command, at: stamp)
+            source.revision = model.revision
+        }
+
+        mutating func compareLeases() throws {
+            let view = try member.state.view
+            #expect(try view.leases == model.leases.values.sorted { $0.id < $1.id })
+            #expect(view.leaseClock == LeaseTime(model.leaseClock))
+            for id in (-4...4).map({ LeaseID(Int64($0)) }) where id != .none {
+                #expect(try view.keys(of: id) == model.keys(of: id))
+                #expect(try view.lease(id) == model.leases[id])
+                #expect(member.state.lease(id) == model.leases[id])
+            }
         }
 
         mutating func read() throws {
@@ -55,13 +87,21 @@ import Testing
         /// The power goes: what the engine has comes back, and the log's rest is applied again.
         mutating func restart() throws {
             var next = try member.reopened()
-            for index in Int(next.state.applied.index)..<log.count { _ = try next.apply(log[index]) }
+            try next.state.check()
+            for index in Int(next.state.applied.index)..<log.count {
+                switch log[index] {
+                case .command(let command): _ = try next.apply(command)
+                case .lease(let command, let time): _ = try next.apply(command, at: time)
+                }
+            }
+            try next.state.check()
             #expect(next.state.revision == member.state.revision)
             #expect(next.state.compactRevision == member.state.compactRevision)
             #expect(next.state.applied == member.state.applied)
             #expect(try next.state.view.hash() == member.state.view.hash())
             member = next
             views = []
+            try compareLeases()
         }
 
         mutating func compareHashes() throws {
@@ -72,8 +112,10 @@ import Testing
 
         mutating func step() throws {
             switch source.random.int(0...99) {
-            case 0...44: try apply()
-            case 45...74: try read()
+            case 0...34: try apply()
+            case 35...44: try applyLease()
+            case 45...71: try read()
+            case 72...74: try compareLeases()
             case 75...79: try keepView()
             case 80...87: try member.flushStep()
             case 88...94: _ = try member.state.compactStep(maxRows: source.random.int(1...6))

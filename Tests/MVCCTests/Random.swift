@@ -30,6 +30,9 @@ struct CommandSource {
         Array(repeating: 98, count: 40), Array("b".utf8) + Array(repeating: 0, count: 20),
     ]
 
+    /// How many of the puts, of a hundred, name a lease.
+    var leasePercent = 2
+
     /// Few keys get long histories, many get wide ranges.
     private let keys: [[UInt8]]
 
@@ -92,9 +95,11 @@ struct CommandSource {
             put.value = []
         }
         put.ignoreLease = random.chance(10)
-        if random.chance(2) { put.lease = LeaseID(Int64(random.int(-3...3))) }
+        if random.chance(leasePercent) { put.lease = leaseID() }
         return put
     }
+
+    mutating func leaseID() -> LeaseID { LeaseID(Int64(random.int(-3...3))) }
 
     mutating func delete() -> DeleteOperation { DeleteOperation(range(), prevKV: random.chance(30)) }
 
@@ -132,6 +137,25 @@ struct CommandSource {
             return .range(query)
         case 8 where depth < 3: return .transaction(transaction(depth: depth + 1))
         default: return random.chance(5) ? .empty : .put(put())
+        }
+    }
+
+    /// - Parameter leases: those that there are, and their deadlines.
+    mutating func leaseCommand(leases: [LeaseEnd], term: UInt64) -> LeaseCommand {
+        switch random.int(0...9) {
+        case 0...3:
+            let id = leaseID()
+            return id == .none ? .tick : .grant(id, ttl: Int64(random.int(1...9)))
+        case 4: return .revoke(leaseID())
+        case 5...7: return .renew((0..<random.int(0...4)).map { _ in leaseID() })
+        default:
+            var ends = leases.filter { _ in random.chance(40) }
+            // Some were renewed since their end was proposed, and some ends are another leader's.
+            for place in ends.indices where random.chance(20) {
+                ends[place].deadline = LeaseTime(UInt64(random.int(0...9_000)))
+            }
+            if random.chance(10) { ends.append(LeaseEnd(leaseID(), deadline: .zero)) }
+            return .expire(ends, term: random.chance(90) ? term : term + 1)
         }
     }
 

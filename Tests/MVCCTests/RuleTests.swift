@@ -475,6 +475,6 @@ import Testing
 
     @Test(arguments: RequestError.allCases) func `errors have etcd's texts and codes`(error: RequestError) {
         #expect(error.message.hasPrefix("etcdserver: "))
-        #expect([3, 5, 11].contains(error.grpcCode))
+        #expect([3, 5, 9, 11].contains(error.grpcCode))
     }
 }

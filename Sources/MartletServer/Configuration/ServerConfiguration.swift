@@ -41,6 +41,10 @@ package struct ServerConfiguration: Equatable, Sendable {
     package var grpcKeepaliveInterval = Duration.seconds(7_200)
     package var grpcKeepaliveTimeout = Duration.seconds(20)
 
+    package static let watchProgressNotifyIntervalDefault = Duration.seconds(600)
+    package static let watchProgressNotifyIntervalMin = Duration.milliseconds(100)
+    package var watchProgressNotifyInterval = watchProgressNotifyIntervalDefault
+
     // Clustering
     package var initialAdvertisePeerURLs = [ServerURL(host: "localhost", port: 2380)]
     package var advertiseClientURLs = [ServerURL(host: "localhost", port: 2379)]

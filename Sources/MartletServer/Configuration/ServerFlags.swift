@@ -293,7 +293,17 @@ enum ServerFlags {
         notYet("compact-hash-check-time", .features, default: "1m", "another interval of the hash check"),
         notYet("compaction-batch-limit", .features, default: "1000", "another size of compaction's steps"),
         notYet("compaction-sleep-interval", .features, default: "10ms", "another pause between compaction's steps"),
-        notYet("watch-progress-notify-interval", .features, default: "10m", "another interval of watch progress"),
+        flag(
+            "watch-progress-notify-interval", .features, .duration, default: "10m",
+            "After how long a watch that asked for it is told that nothing happened. At least 100ms."
+        ) { (draft, text) throws(ConfigurationError) in
+            let interval = try FlagText.duration(text)
+            // As etcd has it: none is the default, too short a one the shortest.
+            draft.configuration.watchProgressNotifyInterval =
+                interval <= .zero
+                ? ServerConfiguration.watchProgressNotifyIntervalDefault
+                : max(interval, ServerConfiguration.watchProgressNotifyIntervalMin)
+        },
         notYet("warning-apply-duration", .features, default: "100ms", "another threshold for slow writes"),
         notYet(
             "bootstrap-defrag-threshold-megabytes", .features, default: "0",

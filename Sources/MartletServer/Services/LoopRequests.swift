@@ -16,6 +16,7 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
     private var waitingReads = Slots<[Reader]>()
     private var resultSink: ResultSink!
     private var viewSink: ViewSink!
+    private(set) var renewals: LeaseRenewals!
 
     /// What ranges came to lately: an answer that is given its memory at once is not copied while it grows.
     private(set) var rangeBytesExpected = 512
@@ -28,11 +29,12 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
     typealias ResultHandler = (Swift.Result<ReplicaResult, RequestFailure>) -> Void
     typealias Reader = (Swift.Result<ReplicaView, RequestFailure>) -> Void
 
-    init(eventLoop: any EventLoop, node: RaftNode<KeyValueMachine>) {
+    init(eventLoop: any EventLoop, node: RaftNode<KeyValueMachine>, leaseClock: LeaseClock) {
         self.eventLoop = eventLoop
         self.node = node
         resultSink = ResultSink(self)
         viewSink = ViewSink(self)
+        renewals = LeaseRenewals(requests: self, node: node, clock: leaseClock)
     }
 
     /// Room that a command's encoder leaves at the front of its payload.
@@ -54,10 +56,11 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
     }
 
     /// What is handed in during this round of the event loop leaves at its end.
-    private func schedule() {
+    func schedule() {
         guard !isScheduled else { return }
         isScheduled = true
         eventLoop.execute { [self] in
+            renewals.leave()
             isScheduled = false
             if !proposals.isEmpty {
                 let batch = proposals

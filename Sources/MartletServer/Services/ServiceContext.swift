@@ -18,6 +18,7 @@ final class ServiceContext: Sendable {
     /// For work that would hold up an event loop: hashing the state.
     let workers: NIOThreadPool
     let sizes: StateSizes
+    let leaseClock: LeaseClock
     private let loops: [LoopRequests]
 
     struct RequestLimits: Sendable {
@@ -29,7 +30,7 @@ final class ServiceContext: Sendable {
 
     init(
         node: RaftNode<KeyValueMachine>, clusterID: UInt64, limits: RequestLimits, eventLoops: [any EventLoop],
-        workers: NIOThreadPool, sizes: StateSizes
+        workers: NIOThreadPool, sizes: StateSizes, leaseClock: LeaseClock
     ) {
         self.node = node
         memberID = node.options.id
@@ -37,7 +38,8 @@ final class ServiceContext: Sendable {
         self.limits = limits
         self.workers = workers
         self.sizes = sizes
-        loops = eventLoops.map { LoopRequests(eventLoop: $0, node: node) }
+        self.leaseClock = leaseClock
+        loops = eventLoops.map { LoopRequests(eventLoop: $0, node: node, leaseClock: leaseClock) }
     }
 
     func requests(on eventLoop: any EventLoop) -> LoopRequests {

@@ -16,6 +16,8 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
     /// Entries applied before their answers leave, and the view is published: a long batch must not hold back the
     /// answers at its head.
     private static var entriesPerPublication: Int { 512 }
+    /// The machine is asked for proposals of its own no more often.
+    private static var askingIntervalNanoseconds: UInt64 { 100_000_000 }
 
     private let machine: Machine
     private var options: NodeOptions
@@ -38,6 +40,10 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
     private var hasHousekeeping = true
     private var install: (staged: Machine.Staged, description: SnapshotDescription, id: WriteID)?
     private var now: UInt64 = 0
+    private var askAt: UInt64 = 0
+    /// The machine wants to be asked at ``askAt`` even if nothing arrives.
+    private var isAsked = false
+    private let nobody = NobodyWaiting<Machine.Result>()
     private var failure: NodeFailure?
 
     init(machine: Machine, options: NodeOptions, outlets: Outlets) {
@@ -50,7 +56,9 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
 
     var wakeAt: UInt64? {
         guard failure == nil else { return nil }
-        return hasHousekeeping ? now : now + options.flushIntervalNanoseconds
+        if hasHousekeeping { return now }
+        let flushAt = now + options.flushIntervalNanoseconds
+        return isAsked ? min(flushAt, max(now, askAt)) : flushAt
     }
 
     func process(_ inputs: inout [Input], now: UInt64) {
@@ -64,6 +72,7 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
             }
             expire()
             try flushIfDue()
+            if now >= askAt { askForProposals() }
         } catch let failure as NodeFailure {
             fail(failure)
         } catch {
@@ -189,9 +198,21 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
         if let id { answer(id, result) }
     }
 
+    private func askForProposals() {
+        askAt = now + Self.askingIntervalNanoseconds
+        let status = outlets.published.status
+        let wanted = machine.proposals(leading: status.role == .leader ? status.term : nil)
+        isAsked = wanted.asksAgain
+        guard !wanted.payloads.isEmpty else { return }
+        outlets.consensus.post(
+            .proposeMany(
+                wanted.payloads.map { CommandProposal(payload: $0, ticket: Ticket(sink: nobody, token: 0)) }))
+    }
+
     private func publish() throws {
         let view = try machine.view
         outlets.published.publish(view, applied: machine.applied.index)
+        machine.didPublish(view)
         replies.flush()
         answerReads(from: view)
     }

@@ -14,6 +14,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         var published: PublishedState<Machine.View>
         /// Calls back onto this stage's mailbox.
         var own: any Mailbox<ConsensusInput<Machine>>
+        var stamp: (any LeaderStamp)?
         var trace: (@Sendable (TraceEvent) -> Void)?
         var failed: @Sendable (NodeFailure) -> Void
     }
@@ -156,7 +157,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
             ticket.sink.deliver([Reply(token: ticket.token, answer: .success(conclusion))])
         case .received(let received):
             for message in received where isAcceptable(message) {
-                core.step(.received(message), into: &effects)
+                core.step(.received(stamped(message)), into: &effects)
                 if case .transferLeadership(let target) = message.body { passedOn(target, by: message.from) }
             }
         case .unreachable(let node): core.step(.unreachable(node), into: &effects)
@@ -223,6 +224,22 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         return true
     }
 
+    /// What other members pass on, with what only a leader can say filled in if this node leads. It is asked of the
+    /// core, since the status is that of the last batch; a proposal changes no role.
+    private func stamped(_ message: Message) -> Message {
+        guard let stamp = outlets.stamp, case .propose(var proposals) = message.body, core.currentRole == .leader,
+            proposals.contains(where: { $0.kind == .command && stamp.isMeant(for: $0.payload) })
+        else { return message }
+        for place in 0..<proposals.count where proposals[place].kind == .command {
+            if stamp.isMeant(for: proposals[place].payload) {
+                stamp.stamp(payload: &proposals[place].payload, leading: core.currentTerm)
+            }
+        }
+        var message = message
+        message.body = .propose(proposals)
+        return message
+    }
+
     private func propose(_ commands: inout [CommandProposal<Machine>], now: UInt64) {
         guard !commands.isEmpty else { return }
         var taken: [CommandProposal<Machine>] = []
@@ -239,10 +256,12 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         proposals.reserveCapacity(commands.count)
         var pending: [PendingProposal<Machine>] = []
         pending.reserveCapacity(commands.count)
+        let stamp = core.currentRole == .leader ? outlets.stamp : nil
         for place in 0..<commands.count {
             var payload: [UInt8] = []
             swap(&payload, &commands[place].payload)
             ProposalID(origin: options.id, sequence: nextSequence).write(into: &payload)
+            if let stamp, stamp.isMeant(for: payload) { stamp.stamp(payload: &payload, leading: core.currentTerm) }
             commands[place].payload = payload
             proposals.append(Proposal(payload: payload))
             pending.append(PendingProposal(sequence: nextSequence, ticket: commands[place].ticket))

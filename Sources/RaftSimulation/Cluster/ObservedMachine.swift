@@ -27,10 +27,12 @@ package final class ObservedMachine: NodeMachine {
         self.observe = observe
     }
 
+    package var watchFeed: WatchFeed { machine.watchFeed }
     package var applied: AppliedPlace { machine.applied }
     package var origin: AppliedPlace { machine.origin }
     package var configuration: Configuration { machine.configuration }
     package var view: ReplicaView { get throws { try machine.view } }
+    package func didPublish(_ view: ReplicaView) { machine.didPublish(view) }
     package var unflushedBytes: Int { machine.unflushedBytes }
 
     package func apply(
@@ -54,6 +56,10 @@ package final class ObservedMachine: NodeMachine {
         observe(place, .command(UnsafeRawBufferPointer(start: nil, count: 0)))
         try machine.skip(at: place)
     }
+
+    package var stamp: (any LeaderStamp)? { machine.stamp }
+    package func begin(now: @escaping @Sendable () -> UInt64) { machine.begin(now: now) }
+    package func proposals(leading term: Term?) -> MachineProposals { machine.proposals(leading: term) }
 
     package func beginFlush() throws -> (any FlushJob)? { try machine.beginFlush() }
     package func endFlush() throws { try machine.endFlush() }

@@ -154,6 +154,8 @@ package final class SimulatedCluster {
             guard let machine = try KeyValueMachine(engines: member.engines) else {
                 return fail("member \(member.id.rawValue) has lost its state")
             }
+            member.watchFeed = machine.watchFeed
+            member.leaseClock = machine.leaseClock
             member.node = try RaftNode(
                 options: nodeOptions(of: member), machine: observed(machine, of: member),
                 environment: environment(of: member, in: world))
@@ -248,6 +250,7 @@ package final class SimulatedCluster {
         network.detach(member.id)
         node.stop()
         member.node = nil
+        member.watchFeed = nil
         member.incarnation += 1
         // Where the power was to go anyway, it goes now.
         if powerCut || member.mayFail { member.disk.crash() } else { member.disk.endProcess() }
@@ -355,6 +358,9 @@ package final class SimulatedCluster {
         while appliedEntries.count <= place { appliedEntries.append(nil) }
         guard let known = appliedEntries[place] else {
             appliedEntries[place] = entry
+            if let command = entry.command {
+                onFirstApplied?(command, AppliedPlace(index: index, term: entry.term))
+            }
             return
         }
         if known.term != entry.term || known.digest != entry.digest {
@@ -364,12 +370,16 @@ package final class SimulatedCluster {
         }
     }
 
+    /// Told of each command when the first member applies it: in the log's order.
+    var onFirstApplied: (([UInt8], AppliedPlace) -> Void)?
+
     /// What was applied, in the log's order, by whichever member applied it first.
     package var appliedCommands: [[UInt8]] { appliedEntries.compactMap { $0?.command } }
 
     /// Members that stand at the same entry must hold the same.
     package func compareStates() {
         var seen: [(index: UInt64, member: NodeID, hash: UInt32, revision: Int64)] = []
+        var seenLeases: [(index: UInt64, member: NodeID, clock: LeaseTime, leases: [Lease])] = []
         for member in members {
             guard let node = member.node else { continue }
             let view = node.published.view.store
@@ -384,6 +394,13 @@ package final class SimulatedCluster {
                             + "\(view.revision.rawValue)")
                 }
                 seen.append((view.applied.index, member.id, answer.hash, view.revision.rawValue))
+                let leases = try view.leases
+                if let other = seenLeases.first(where: { $0.index == view.applied.index }),
+                    other.clock != view.leaseClock || other.leases != leases
+                {
+                    fail("members \(other.member.rawValue) and \(member.id.rawValue) have other leases at one entry")
+                }
+                seenLeases.append((view.applied.index, member.id, view.leaseClock, leases))
             } catch {
                 fail("member \(member.id.rawValue) cannot hash its state: \(error)")
             }

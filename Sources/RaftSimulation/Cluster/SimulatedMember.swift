@@ -1,6 +1,7 @@
 package import PlatformSimulation
 package import Raft
 package import RaftCore
+import Replica
 
 /// One member: its disks, which outlive its processes, and the process that runs now, if one does.
 package final class SimulatedMember {
@@ -8,6 +9,10 @@ package final class SimulatedMember {
     package let disk: SimulatedDisk
     let engines = SimulatedEngines()
     package internal(set) var node: RaftNode<ObservedMachine>?
+    /// The running process's.
+    var watchFeed: WatchFeed?
+    /// What the lease clock shows there.
+    var leaseClock: LeaseClock?
     var world: SimulatedWorld?
     /// Counts processes, and ends of processes: what was meant for one must not meet the next.
     var incarnation: UInt64 = 0

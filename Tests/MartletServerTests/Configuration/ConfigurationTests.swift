@@ -43,11 +43,22 @@ struct ConfigurationSourcesTests {
         #expect(configuration.maxTxnOps == 128)
         #expect(configuration.maxConcurrentStreams == .max)
         #expect(configuration.grpcKeepaliveInterval == .seconds(7_200))
+        #expect(configuration.watchProgressNotifyInterval == .seconds(600))
         #expect(configuration.preVote)
         #expect(configuration.initialClusterState == .new)
         #expect(configuration.logOutputs == [.standardError])
         #expect(configuration.ownMember.peerURLs == [ServerURL(host: "localhost", port: 2380)])
         #expect(configuration.warnings == [])
+    }
+
+    @Test(arguments: [
+        ("5s", Duration.seconds(5)), ("1ms", .milliseconds(100)), ("0s", .seconds(600)),
+    ])
+    func `the interval of watch progress is at least etcd's, and none is the default`(
+        text: String, expected: Duration
+    ) throws {
+        #expect(
+            try parse(["--watch-progress-notify-interval", text]).watchProgressNotifyInterval == expected)
     }
 
     @Test(arguments: [
@@ -222,8 +233,8 @@ struct ConfigurationErrorTests {
         ),
         (["--unsafe-no-fsync"], "--unsafe-no-fsync is not available yet: running without fsync"),
         (
-            ["--experimental-watch-progress-notify-interval", "5s"],
-            "--watch-progress-notify-interval is not available yet: another interval of watch progress"
+            ["--experimental-compaction-batch-limit", "5"],
+            "--compaction-batch-limit is not available yet: another size of compaction's steps"
         ),
     ])
     func `a flag of etcd that is not there yet is refused with the reason`(arguments: [String], expected: String) {

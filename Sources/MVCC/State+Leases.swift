@@ -1,0 +1,135 @@
+internal import StorageEngine
+
+/// Leases (L1 to L7). Their time is a clock of the log's own: each lease command carries what its leader's clock showed
+/// when it was appended, and nothing here looks at any other clock (decision 0014).
+extension State {
+    /// The lease clock as of the last lease command.
+    package var leaseClock: LeaseTime { row.leaseClock }
+
+    package func lease(_ id: LeaseID) -> Lease? { leases[id] }
+    package var leaseCount: Int { leases.count }
+    /// All leases, in no order: nothing that shows may depend on it.
+    package func forEachLease(_ body: (Lease) -> Void) { leases.forEach(body) }
+
+    /// Applies the lease command that a log's record holds.
+    package mutating func apply(
+        leaseRecord record: UnsafeRawBufferPointer, at position: LogPosition
+    ) throws(StateError) -> LeaseOutcome {
+        if let failure { throw failure }
+        do throws(StateError) {
+            let (command, time) = try LeaseCommandCodec.decode(record)
+            return try apply(command, stamped: time, at: position)
+        } catch {
+            failure = error
+            throw error
+        }
+    }
+
+    /// - Parameter time: the clock of the leader that appended the command; zero if it did not know it.
+    package mutating func apply(
+        _ command: LeaseCommand, stamped time: LeaseTime, at position: LogPosition
+    ) throws(StateError) -> LeaseOutcome {
+        if let failure { throw failure }
+        checkOrder(position)
+        do throws(StateError) {
+            row.leaseClock = max(row.leaseClock, time)
+            let result: LeaseOutcome.Result
+            switch command {
+            case .grant(let id, let ttl): result = grant(id, ttl: ttl)
+            case .revoke(let id):
+                if let lease = leases[id] {
+                    try end(lease)
+                    result = .revoked
+                } else {
+                    result = .failed(.leaseNotFound)
+                }
+            case .renew(let ids): result = .renewed(ids.map { renew($0) })
+            case .expire(let ends, let term):
+                if term == position.term {
+                    for expired in ends {
+                        if let lease = leases[expired.id], lease.deadline == expired.deadline { try end(lease) }
+                    }
+                }
+                result = .expired(ends)
+            case .tick: result = .ticked
+            }
+            row.applied = position
+            return LeaseOutcome(result, revision: row.revision)
+        } catch {
+            failure = error
+            throw error
+        }
+    }
+
+    private mutating func grant(_ id: LeaseID, ttl: Int64) -> LeaseOutcome.Result {
+        // A server never asks for either; what others send must not make rows that cannot be read back.
+        guard id != .none else { return .failed(.leaseNotFound) }
+        guard (1...Lease.ttlMax).contains(ttl) else { return .failed(.leaseTTLTooLarge) }
+        guard !leases.contains(id) else { return .failed(.leaseExists) }
+        let lease = Lease(id: id, ttl: ttl, deadline: row.leaseClock.advanced(seconds: ttl))
+        write(lease)
+        return .granted(lease)
+    }
+
+    private mutating func renew(_ id: LeaseID) -> Int64 {
+        guard var lease = leases[id] else { return 0 }
+        let deadline = row.leaseClock.advanced(seconds: lease.ttl)
+        if deadline > lease.deadline {
+            lease.deadline = deadline
+            write(lease)
+        }
+        return lease.ttl
+    }
+
+    private mutating func write(_ lease: Lease) {
+        leases.set(lease)
+        LeaseRow.withRow(of: lease) { key, value in unsafe store.put(.leases, key: key, value: value) }
+    }
+
+    /// Removes a lease and deletes its keys in their order, all at one revision (L5).
+    private mutating func end(_ lease: Lease) throws(StateError) {
+        let keys = try attachedKeys(lease.id)
+        var writing = Writing(begin: row.revision)
+        for key in keys {
+            unsafe key.withUnsafeBytes { key in
+                unsafe writeDeletion(key, writing.next.rawValue, writing.count)
+                unsafe moveAttachment(of: key, from: lease.id.rawValue, to: 0)
+            }
+            writing.count += 1
+        }
+        finish(writing)
+        leases.remove(lease.id)
+        LeaseRow.withLeaseKey(lease.id) { key in unsafe store.delete(.leases, key: key) }
+    }
+
+    /// The keys of a lease, each of which has to say so too: what is deleted here was damaged otherwise.
+    private func attachedKeys(_ id: LeaseID) throws(StateError) -> [[UInt8]] {
+        let keys = try LeaseRow.keys(of: id, in: store.view)
+        guard !keys.isEmpty else { return [] }
+        let reader = reader(at: row.revision)
+        for key in keys {
+            let lease = try unsafe withBytes(key) { key throws(StateError) -> Int64? in
+                try unsafe reader.find(key, at: .max)?.content.lease
+            }
+            guard lease == id.rawValue else {
+                throw .corrupt(
+                    "leases: key \(unsafe withBytes(key) { unsafe hex($0) }) is attached to lease \(id.rawValue), and "
+                        + "its version names \(lease.map { "\($0)" } ?? "none")")
+            }
+        }
+        return keys
+    }
+
+    /// A key's newest version names another lease now than the one before (L7). Zero is none.
+    mutating func moveAttachment(of key: UnsafeRawBufferPointer, from old: Int64, to new: Int64) {
+        guard old != new else { return }
+        if old != 0 {
+            unsafe LeaseRow.withAttachmentKey(LeaseID(old), key) { unsafe store.delete(.leases, key: $0) }
+        }
+        if new != 0 {
+            unsafe LeaseRow.withAttachmentKey(LeaseID(new), key) {
+                unsafe store.put(.leases, key: $0, value: UnsafeRawBufferPointer(start: nil, count: 0))
+            }
+        }
+    }
+}
