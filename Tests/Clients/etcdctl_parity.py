@@ -9,12 +9,16 @@ import hashlib
 import json
 import re
 import shutil
+import signal
+import subprocess
+import tempfile
 import threading
+import time
 import unittest
 
 from support import protobuf
 from support.etcdctl_script import SCRIPTS
-from support.processes import ETCD, ETCD_DIRECTORY, MARTLET, Cluster, member_id, run_to_end
+from support.processes import ETCD, ETCD_DIRECTORY, MARTLET, Cluster, environment, member_id, run_to_end
 
 ETCDCTLS = {"3.5": ETCD_DIRECTORY / "etcdctl", "3.4": shutil.which("etcdctl")}
 
@@ -32,9 +36,6 @@ NOT_YET = [
     ["auth", "status"],
     ["user", "list"],
     ["role", "list"],
-    ["lock", "name", "true"],
-    ["elect", "name", "value"],
-    ["watch", "a"],
 ]
 
 
@@ -270,6 +271,44 @@ class EtcdctlParity(unittest.TestCase):
                 self.assertEqual(playing.member_ids[member.name], ids[-1], playing.cluster.kind)
             digest = hashlib.sha1(b"".join(number.to_bytes(8, "big") for number in sorted(ids))).digest()
             self.assertEqual(playing.cluster_id, int.from_bytes(digest[:8], "big"), playing.cluster.kind)
+
+    def test_lock_is_held_by_one_at_a_time(self):
+        """etcdctl's recipe of transactions, a lease and a watch on who is before it (O3)."""
+        members = ",".join(member.endpoint for member in self.clusters[0].members)
+        with tempfile.NamedTemporaryFile() as log:
+            command = f"echo begin >> {log.name}; sleep 0.2; echo end >> {log.name}"
+            holders = [
+                subprocess.Popen(
+                    [ETCDCTLS["3.5"], "--endpoints", members, "lock", "the-lock", "--", "sh", "-c", command],
+                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(),
+                )
+                for _ in range(4)
+            ]
+            for holder in holders:
+                _, err = holder.communicate(timeout=30)
+                self.assertEqual(holder.returncode, 0, err)
+            self.assertEqual(log.read().decode().split(), ["begin", "end"] * 4)
+
+    def test_elect_has_one_leader_after_the_other(self):
+        members = ",".join(member.endpoint for member in self.clusters[0].members)
+
+        def campaign(value):
+            return subprocess.Popen(
+                [ETCDCTLS["3.5"], "--endpoints", members, "elect", "the-office", value],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+            )
+
+        first = campaign("one")
+        self.assertTrue(first.stdout.readline().startswith("the-office/"))
+        self.assertEqual(first.stdout.readline(), "one\n")
+        second = campaign("two")
+        time.sleep(0.5)
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=20)
+        self.assertTrue(second.stdout.readline().startswith("the-office/"))
+        self.assertEqual(second.stdout.readline(), "two\n")
+        second.send_signal(signal.SIGINT)
+        second.communicate(timeout=20)
 
     def test_what_is_missing_says_so(self):
         """A command for which there is no service yet ends, soon, with a refusal."""
