@@ -128,9 +128,12 @@ let package = Package(
         .testTarget(
             name: "EngineConformanceTests", dependencies: ["StorageEngine", "LMDBEngine", "CLMDB"],
             swiftSettings: settings),
-        .testTarget(name: "MVCCTests", dependencies: ["MVCC", "StorageEngine", "ByteCodec"], swiftSettings: settings),
         .testTarget(
-            name: "ReplicaTests", dependencies: ["Replica", "RaftCore", "MVCC", "StorageEngine", "ByteCodec"],
+            name: "MVCCTests", dependencies: ["MVCC", "StorageEngine", "ByteCodec", "TestSupport"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ReplicaTests",
+            dependencies: ["Replica", "RaftCore", "MVCC", "StorageEngine", "ByteCodec", "TestSupport"],
             swiftSettings: settings),
         .testTarget(
             name: "PeerTransportTests", dependencies: ["PeerTransport", "RaftCore", "ByteCodec", "Platform"],
@@ -144,7 +147,7 @@ let package = Package(
             name: "HTTP2Tests",
             dependencies: ["HTTP2", "CNghttp2", "CZlib", nioCore, nioPosix, nioEmbedded, nioHTTP1],
             swiftSettings: settings),
-        .testTarget(name: "EtcdAPITests", dependencies: ["EtcdAPI", swiftProtobuf], swiftSettings: settings),
+        .testTarget(name: "EtcdAPITests", dependencies: ["EtcdAPI", "TestSupport", swiftProtobuf], swiftSettings: settings),
         .testTarget(
             name: "MartletServerTests",
             dependencies: ["MartletServer", "RaftCore", "PeerTransport", "Platform", "PlatformPOSIX"],

@@ -6,15 +6,11 @@ import unittest
 
 from support import http2, protobuf
 from support.processes import ETCD, MARTLET, Cluster, Member, scratch
-from support.protobuf import delete_request, message, put_request, range_request
+from support.protobuf import delete_request, message, put_request, range_request, signed
 
 KV = "/etcdserverpb.KV/"
 LEASE = "/etcdserverpb.Lease/"
 ALL = range_request(b"\0", b"\0", keys_only=True)
-
-
-def signed(number):
-    return number - (1 << 64) if number >> 63 else number
 
 
 class Client:

@@ -17,6 +17,7 @@ from support.protobuf import (
     op_put,
     put_request,
     range_request,
+    signed,
     txn_request,
 )
 
@@ -33,10 +34,6 @@ def cancel(watch_id):
 
 
 PROGRESS = message({3: b""})
-
-
-def signed(number):
-    return number - (1 << 64) if number >> 63 else number
 
 
 class Response:

@@ -1,37 +1,26 @@
 import EtcdAPI
 import Foundation
 import SwiftProtobuf
+import TestSupport
 
-/// Chance from a seed, so that a failure can be played again (SplitMix64, Steele et al. 2014).
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func chance(_ oneIn: Int) -> Bool { Int.random(in: 0..<oneIn, using: &self) == 0 }
+extension SeededRandom {
+    mutating func oneIn(_ count: Int) -> Bool { int(1...count) == 1 }
 
     /// Numbers from all lengths of varint, negative ones and zero among them.
     mutating func int64() -> Int64 { Int64(bitPattern: uint64()) }
     mutating func uint64() -> UInt64 {
-        if chance(4) { return 0 }
-        if chance(8) { return .max }
+        if oneIn(4) { return 0 }
+        if oneIn(8) { return .max }
         return next() >> UInt64.random(in: 0..<64, using: &self)
     }
 
     mutating func data() -> Data {
-        if chance(4) { return Data() }
-        let count = chance(10) ? Int.random(in: 100..<400, using: &self) : Int.random(in: 1..<20, using: &self)
+        if oneIn(4) { return Data() }
+        let count = oneIn(10) ? Int.random(in: 100..<400, using: &self) : Int.random(in: 1..<20, using: &self)
         return Data((0..<count).map { _ in UInt8.random(in: 0...255, using: &self) })
     }
 
-    mutating func bool() -> Bool { chance(2) }
+    mutating func bool() -> Bool { oneIn(2) }
     mutating func count() -> Int { Int.random(in: 0..<4, using: &self) }
     mutating func string() -> String {
         (0..<count()).map { _ in ["a", "ü", "鍵", "🗝️", ""][Int.random(in: 0..<5, using: &self)] }.joined()

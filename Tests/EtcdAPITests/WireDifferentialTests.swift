@@ -1,6 +1,7 @@
 import EtcdAPI
 import Foundation
 import SwiftProtobuf
+import TestSupport
 import Testing
 
 /// The hand codecs against the generated code, which is taken to be right.

@@ -1,6 +1,7 @@
 import EtcdAPI
 import Foundation
 import SwiftProtobuf
+import TestSupport
 import Testing
 
 /// One test for each rule of the wire format.

@@ -1,6 +1,7 @@
 import MVCC
 import RaftCore
 import StorageEngine
+import TestSupport
 import Testing
 
 @testable import Replica
@@ -33,7 +34,7 @@ import Testing
         var log: [Entry] = []
         var leader: Int?
         var term: UInt64 = 0
-        var random: any RandomNumberGenerator
+        var random: SeededRandom
         /// Proposals on their way, and who made them.
         var mail: [[UInt8]] = []
         /// When each lease was last granted or renewed in what was applied: the time of the append.
@@ -43,7 +44,7 @@ import Testing
 
         init(seed: UInt64) throws {
             members = try [Member(manual), Member(manual), Member(manual)]
-            random = SplitMix64(seed: seed)
+            random = SeededRandom(seed: seed)
         }
 
         var milliseconds: UInt64 { manual.now / 1_000_000 }
@@ -171,19 +172,5 @@ import Testing
             ended += play.ended
         }
         #expect(ended > 500)
-    }
-}
-
-/// The core's own is not for others to see.
-private struct SplitMix64: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -1,4 +1,5 @@
 import MVCC
+import TestSupport
 import Testing
 
 @testable import Replica
@@ -17,7 +18,7 @@ import Testing
 
     @Test(arguments: 0..<120)
     func everyWatcherGetsItsSliceOfHistory(seed: UInt64) throws {
-        var random = SeededRandom(seed)
+        var random = SeededRandom(seed: seed)
         let store = try WatchedStore()
         var limits = WatchLimits()
         limits.undeliveredBatchesMax = random.pick([1, 4, 256])

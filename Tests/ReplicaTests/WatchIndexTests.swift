@@ -1,4 +1,5 @@
 import MVCC
+import TestSupport
 import Testing
 
 @testable import Replica
@@ -7,7 +8,7 @@ import Testing
     /// Against a list of all watchers, while they come and go.
     @Test(arguments: 0..<40)
     func findsWhatAListFinds(seed: UInt64) {
-        var random = SeededRandom(seed)
+        var random = SeededRandom(seed: seed)
         let stream = WatchStream(outlet: Reader())
         var index = WatchIndex()
         var all: [Watcher] = []

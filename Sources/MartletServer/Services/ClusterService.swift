@@ -15,12 +15,8 @@ struct ClusterService: Sendable {
     }
 
     private func memberList(_ call: GRPCCall, _ message: ByteBuffer) {
-        do {
-            let request = try Etcdserverpb_MemberListRequest(serializedBytes: Array(message.readableBytesView))
-            guard request.linearizable else { return reply(to: call, from: context.node.published.view) }
-        } catch {
-            return call.finish(.undecodable(error))
-        }
+        guard let request: Etcdserverpb_MemberListRequest = call.decode(message) else { return }
+        guard request.linearizable else { return reply(to: call, from: context.node.published.view) }
         context.requests(on: call.eventLoop).read { result in
             switch result {
             case .success(let view): reply(to: call, from: view)

@@ -141,17 +141,17 @@ extension GRPCStatus {
         self.init(GRPCCode(rawValue: UInt8(error.grpcCode)) ?? .unknown, error.message)
     }
 
+    init(_ error: EtcdError) { self.init(GRPCCode(rawValue: error.code.rawValue) ?? .unknown, error.message) }
+
     init(_ failure: RequestFailure) {
         switch failure {
-        case .noLeader: self.init(.unavailable, "etcdserver: no leader")
-        case .leaderChanging: self.init(.unavailable, "etcdserver: leader changed")
-        case .tooManyRequests: self.init(.resourceExhausted, "etcdserver: too many requests")
-        case .timedOut: self.init(.unavailable, "etcdserver: request timed out")
-        case .timedOutByLeaderFailure:
-            self.init(.unavailable, "etcdserver: request timed out, possibly due to previous leader failure")
+        case .noLeader: self.init(EtcdError.noLeader)
+        case .leaderChanging: self.init(EtcdError.leaderChanged)
+        case .tooManyRequests: self.init(EtcdError.tooManyRequests)
+        case .timedOut: self.init(EtcdError.timeout)
+        case .timedOutByLeaderFailure: self.init(EtcdError.timeoutDueToLeaderFail)
         case .configurationRefused(let reason): self.init(.failedPrecondition, "etcdserver: \(reason)")
-        case .notMember: self.init(.unavailable, "etcdserver: server stopped")
-        case .stopped: self.init(.unavailable, "etcdserver: server stopped")
+        case .notMember, .stopped: self.init(EtcdError.stopped)
         }
     }
 }

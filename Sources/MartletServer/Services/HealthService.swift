@@ -20,12 +20,8 @@ struct HealthService: Sendable {
     }
 
     private func check(_ call: GRPCCall, _ message: ByteBuffer) {
-        do {
-            let request = try Grpc_Health_V1_HealthCheckRequest(serializedBytes: Array(message.readableBytesView))
-            guard request.service.isEmpty else { return call.finish(GRPCStatus(.notFound, "unknown service")) }
-        } catch {
-            return call.finish(.undecodable(error))
-        }
+        guard let request: Grpc_Health_V1_HealthCheckRequest = call.decode(message) else { return }
+        guard request.service.isEmpty else { return call.finish(GRPCStatus(.notFound, "unknown service")) }
         var response = Grpc_Health_V1_HealthCheckResponse()
         response.status = status()
         call.reply(serializing: response)
@@ -46,12 +42,7 @@ private final class HealthWatcher: GRPCStreamReceiver {
 
     func onMessage(_ message: ByteBuffer) {
         guard poll == nil else { return }
-        let request: Grpc_Health_V1_HealthCheckRequest
-        do {
-            request = try Grpc_Health_V1_HealthCheckRequest(serializedBytes: Array(message.readableBytesView))
-        } catch {
-            return call.finish(.undecodable(error))
-        }
+        guard let request: Grpc_Health_V1_HealthCheckRequest = call.decode(message) else { return }
         guard request.service.isEmpty else {
             // The protocol asks for an answer that may change, not for an error.
             return send(.serviceUnknown)

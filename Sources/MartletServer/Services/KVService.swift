@@ -202,7 +202,7 @@ struct KVService: Sendable {
             return false
         }
         if grows, context.isOverQuota {
-            call.finish(GRPCStatus(.resourceExhausted, "etcdserver: mvcc: database space exceeded"))
+            call.finish(GRPCStatus(EtcdError.noSpace))
             return false
         }
         return true
@@ -257,18 +257,6 @@ private struct RangeEncoder: RangeVisitor {
             writer.delimited(WireRangeResponseStream.pairField, size)
             wire.encode(into: &writer)
             return writer.count
-        }
-    }
-}
-
-extension GRPCCall {
-    /// Answers with a message whose size is known before it is written.
-    func reply(encoding message: some WireEncodable) {
-        let size = message.encodedSize
-        reply { buffer in
-            buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { memory in
-                WireWriter.encode(message, into: memory)
-            }
         }
     }
 }

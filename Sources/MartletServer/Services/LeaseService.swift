@@ -37,15 +37,10 @@ struct LeaseService: Sendable {
     // MARK: Writes
 
     private func grant(_ call: GRPCCall, _ message: ByteBuffer) {
-        let request: Etcdserverpb_LeaseGrantRequest
-        do {
-            request = try Etcdserverpb_LeaseGrantRequest(serializedBytes: Array(message.readableBytesView))
-        } catch {
-            return call.finish(.undecodable(error))
-        }
+        guard let request: Etcdserverpb_LeaseGrantRequest = call.decode(message) else { return }
         guard request.ttl <= Lease.ttlMax else { return call.finish(GRPCStatus(RequestError.leaseTTLTooLarge)) }
         if context.isOverQuota {
-            return call.finish(GRPCStatus(.resourceExhausted, "etcdserver: mvcc: database space exceeded"))
+            return call.finish(GRPCStatus(EtcdError.noSpace))
         }
         grant(LeaseID(request.id), ttl: max(request.ttl, ttlMin), to: call)
     }
@@ -100,12 +95,7 @@ struct LeaseService: Sendable {
     // MARK: Reads
 
     private func timeToLive(_ call: GRPCCall, _ message: ByteBuffer) {
-        let request: Etcdserverpb_LeaseTimeToLiveRequest
-        do {
-            request = try Etcdserverpb_LeaseTimeToLiveRequest(serializedBytes: Array(message.readableBytesView))
-        } catch {
-            return call.finish(.undecodable(error))
-        }
+        guard let request: Etcdserverpb_LeaseTimeToLiveRequest = call.decode(message) else { return }
         read(for: call) { store throws(StateError) in
             let id = LeaseID(request.id)
             var response = Etcdserverpb_LeaseTimeToLiveResponse()
@@ -229,17 +219,5 @@ private final class KeepAliveStream: GRPCStreamReceiver {
 
     private func finishIfDone() {
         if isHalfClosed, answered == open.count { call.finish(.ok) }
-    }
-}
-
-extension GRPCCall {
-    /// One message of many, whose size is known before it is written.
-    fileprivate func send(encoding message: some WireEncodable) {
-        let size = message.encodedSize
-        send { buffer in
-            buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { memory in
-                WireWriter.encode(message, into: memory)
-            }
-        }
     }
 }

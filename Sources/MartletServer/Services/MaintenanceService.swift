@@ -43,12 +43,7 @@ struct MaintenanceService: Sendable {
     }
 
     private func hashKV(_ call: GRPCCall, _ message: ByteBuffer) {
-        let request: Etcdserverpb_HashKVRequest
-        do {
-            request = try Etcdserverpb_HashKVRequest(serializedBytes: Array(message.readableBytesView))
-        } catch {
-            return call.finish(.undecodable(error))
-        }
+        guard let request: Etcdserverpb_HashKVRequest = call.decode(message) else { return }
         // A walk through all of the state: not on an event loop.
         let view = context.node.published.view
         let eventLoop = call.eventLoop
@@ -79,14 +74,10 @@ struct MaintenanceService: Sendable {
     }
 
     private func alarm(_ call: GRPCCall, _ message: ByteBuffer) {
-        do {
-            let request = try Etcdserverpb_AlarmRequest(serializedBytes: Array(message.readableBytesView))
-            guard request.action == .get else {
-                return call.finish(
-                    GRPCStatus(.unimplemented, "martlet: alarms can be listed, not yet raised or disarmed by hand"))
-            }
-        } catch {
-            return call.finish(.undecodable(error))
+        guard let request: Etcdserverpb_AlarmRequest = call.decode(message) else { return }
+        guard request.action == .get else {
+            return call.finish(
+                GRPCStatus(.unimplemented, "martlet: alarms can be listed, not yet raised or disarmed by hand"))
         }
         // No part of this version raises a lasting alarm: the list is truthfully empty.
         var response = Etcdserverpb_AlarmResponse()
@@ -103,16 +94,5 @@ extension Etcdserverpb_ResponseHeader {
         memberID = header.memberID
         revision = header.revision
         raftTerm = header.raftTerm
-    }
-}
-
-extension GRPCCall {
-    func reply(serializing message: some SwiftProtobuf.Message) {
-        do {
-            let bytes: [UInt8] = try message.serializedBytes()
-            reply(ByteBuffer(bytes: bytes))
-        } catch {
-            finish(GRPCStatus(.internalError, "the answer cannot be encoded: \(error)"))
-        }
     }
 }

@@ -140,10 +140,7 @@ final class WatchCall: GRPCStreamReceiver, WatchOutlet {
         case .progress(let id): response.watchID = id
         case .progressOfAll: break
         }
-        let size = response.encodedSize
-        call.send { buffer in
-            buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { WireWriter.encode(response, into: $0) }
-        }
+        call.send(encoding: response)
     }
 
     /// Smaller than this, events are copied to each stream; larger ones wait on all streams as one copy.

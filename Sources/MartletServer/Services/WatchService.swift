@@ -146,7 +146,3 @@ private struct EtcdEventEncoder: WatchEventEncoder {
         WireWatchEvents.append(event, to: &bytes)
     }
 }
-
-extension GRPCStatus {
-    init(_ error: EtcdError) { self.init(GRPCCode(rawValue: UInt8(error.code.rawValue)) ?? .unknown, error.message) }
-}

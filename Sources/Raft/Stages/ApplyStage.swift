@@ -240,7 +240,8 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
         guard isAsked || isDue && machine.unflushedBytes > 0 else { return }
         guard let job = try machine.beginFlush() else {
             // Nothing waits: what was applied since has changed nothing that is to be kept.
-            return becameDurable(isAsked ? machine.applied.index : durable)
+            if isAsked { becameDurable(machine.applied.index) }
+            return
         }
         lastFlush = now
         isFlushing = true

@@ -1,4 +1,5 @@
 import MVCC
+import Platform
 
 /// An interval tree: ranges by their beginnings, each node knowing the farthest end below it. One node a range, however
 /// many watch it.
@@ -64,7 +65,7 @@ struct RangeTree {
     }
 
     private var root: Node?
-    private var seed: UInt64 = 0x9e37_79b9_7f4a_7c15
+    private var priorities = RandomSource(seed: 1)
 
     init() {}
 
@@ -76,7 +77,7 @@ struct RangeTree {
             if order == 0 { return node.group }
             place = order < 0 ? node.left : node.right
         }
-        let node = Node(range, priority: nextPriority())
+        let node = Node(range, priority: priorities.next())
         root = Self.insert(node, below: root)
         return node.group
     }
@@ -161,14 +162,5 @@ struct RangeTree {
         second.left = join(first, second.left)
         second.update()
         return second
-    }
-
-    /// SplitMix64.
-    private mutating func nextPriority() -> UInt64 {
-        seed &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = seed
-        mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ mixed >> 31
     }
 }

@@ -27,6 +27,11 @@ def message(fields):
     return b"".join(field(number, value) for number, value in fields.items() if value is not None)
 
 
+def signed(number):
+    """An int64, of which a varint shows the bits."""
+    return number - (1 << 64) if number >> 63 else number
+
+
 class Malformed(Exception):
     pass
 

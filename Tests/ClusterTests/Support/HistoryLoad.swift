@@ -2,6 +2,7 @@ import EtcdAPI
 import Foundation
 import MartletClient
 import RaftSimulation
+import TestSupport
 
 /// Clients that write, read, and compare and write, through all members, and record what they were told. A write is
 /// sent once: one whose answer is lost may have been carried out, at any later time, or never.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// Kills and stops members, one misfortune after the other, and heals each before the next.
 struct Nemesis {

@@ -102,12 +102,17 @@ extension RaftMember {
     private func finish(_ end: MemberEnd) {
         ended.set(end)
         let error = (ended.value ?? end).error
+        endRequests(error)
+        hub.finish()
+    }
+
+    /// Those under way, and those that are still to come.
+    private func endRequests(_ error: RaftError) {
         proposals.end(error)
         reads.end(error)
         transfers.end(error)
         snapshots.end(error)
         optionChanges.end(error)
-        hub.finish()
     }
 
     // MARK: Opening
@@ -294,11 +299,7 @@ extension RaftMember {
         ended.set(.removed)
         hub.send(.removed)
         hub.finish()
-        proposals.end(.removed)
-        reads.end(.removed)
-        transfers.end(.removed)
-        snapshots.end(.removed)
-        optionChanges.end(.removed)
+        endRequests(.removed)
     }
 
     private func snapshotDone(_ isTaken: Bool, _ index: LogIndex) {
@@ -317,11 +318,7 @@ extension RaftMember {
         ended.set(.failed(failure))
         hub.send(.failed(failure))
         hub.finish()
-        proposals.end(.failed(failure))
-        reads.end(.failed(failure))
-        transfers.end(.failed(failure))
-        snapshots.end(.failed(failure))
-        optionChanges.end(.failed(failure))
+        endRequests(.failed(failure))
     }
 
     /// Figures for the metrics, and members that have left.

@@ -1,22 +1,5 @@
 @testable import MVCC
-
-/// The same numbers for the same seed, on every machine.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-    init(_ seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 &+ 1 }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
-    mutating func pick<T>(_ choices: [T]) -> T { choices.randomElement(using: &self)! }
-    mutating func int(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
-}
+import TestSupport
 
 /// Commands and queries over few keys, so that they meet. The keys are those that an encoding could confuse.
 struct CommandSource {
@@ -37,7 +20,7 @@ struct CommandSource {
     private let keys: [[UInt8]]
 
     init(seed: UInt64) {
-        random = SeededRandom(seed)
+        random = SeededRandom(seed: seed)
         keys = Array(Self.keys.shuffled(using: &random).prefix(random.pick([2, 5, 10, 19])))
     }
 
