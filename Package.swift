@@ -150,7 +150,11 @@ let package = Package(
         .testTarget(name: "EtcdAPITests", dependencies: ["EtcdAPI", "TestSupport", swiftProtobuf], swiftSettings: settings),
         .testTarget(
             name: "MartletServerTests",
-            dependencies: ["MartletServer", "RaftCore", "PeerTransport", "Platform", "PlatformPOSIX"],
+            dependencies: [
+                "MartletServer", "Replica", "Raft", "RaftCore", "MVCC", "EtcdAPI", "HTTP2", "PeerTransport",
+                "PeerTransportNIO", "Platform", "PlatformPOSIX", "WriteAheadLog", "SocketSupport", nioCore, nioPosix,
+                logging, swiftProtobuf,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "MartletClientTests",

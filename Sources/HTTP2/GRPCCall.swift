@@ -53,6 +53,8 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
     @exclusivity(unchecked) package private(set) var timeLimit: NIODeadline?
     /// For the service, to whom it means what it likes; forgotten with the call.
     @exclusivity(unchecked) package var tag: UInt64 = 0
+    /// For the server's observer: when the call began, where there is one.
+    @exclusivity(unchecked) package private(set) var startedAt = NIODeadline.uptimeNanoseconds(0)
 
     init(session: GRPCServerSession, connection: HTTP2Connection) {
         self.session = session
@@ -278,6 +280,7 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
         guard !rules.isBroken else { return resetMalformed() }
         guard !isTrailer, phase == .fields, let connection else { return }
         phase = .open
+        if server.observer != nil { startedAt = .now() }
         let methods = server.methods
         let isKnown = method >= 0
         if !isKnown { method = methods.all.count }
@@ -505,9 +508,10 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
     override func closed(_ code: HTTP2ErrorCode) { cancel() }
 
     private func cancel() {
-        let wasOpen = phase == .open
+        let before = phase
         phase = .ended
-        guard wasOpen else { return }
+        if before == .plain { notifyCancelled() }
+        guard before == .open else { return }
         clearDeadline()
         counters.handled(.cancelled, method: method)
         server.observer?.callEnded(self, .cancelled)
@@ -553,10 +557,16 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
     var plainBody: ByteBuffer { inbound }
     var plainMethod: String { isPost ? "POST" : otherMethod?.string ?? "" }
 
+    func onPlainCancel(_ body: @escaping () -> Void) {
+        eventLoop.assertInEventLoop()
+        if isCancelled { body() } else if phase == .plain, isOpen { cancelHandler = body }
+    }
+
     func respond(_ block: HTTP2HeaderBlock, _ body: ByteBuffer) {
         eventLoop.assertInEventLoop()
         guard isOpen, phase == .plain, let connection else { return }
         phase = .ended
+        cancelHandler = nil
         if body.readableBytes > 0 {
             outbound.append(body)
             connection.pendingBytes += body.readableBytes

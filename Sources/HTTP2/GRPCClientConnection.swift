@@ -124,14 +124,17 @@ package final class GRPCClientConnection: @unchecked Sendable {  // state is its
     // MARK: Calls
 
     /// A call of one message and one answer. `completion` is called once, on the event loop.
+    /// - Returns: the call, to be cancelled.
+    @discardableResult
     package func unary(
         _ path: String, _ message: ByteBuffer, timeout: TimeAmount? = nil, metadata: [(String, String)] = [],
         completion: @escaping @Sendable (Result<ByteBuffer, GRPCStatus>) -> Void
-    ) {
+    ) -> GRPCClientCall {
         let call = GRPCClientCall(client: self, completion: completion)
         call.outbound.appendMessage(message)
         call.end = .now
         onLoop { $0.start(call, path, timeout, metadata) }
+        return call
     }
 
     package func unary(

@@ -8,6 +8,8 @@ package struct GRPCMethodCounters: Sendable {
     package var bytesSent: UInt64 = 0
     /// By `GRPCCode.rawValue`.
     package var handled = [UInt64](repeating: 0, count: GRPCCode.allCases.count)
+
+    package init(path: String) { self.path = path }
 }
 
 /// One event loop's counters: plain integers, no atomics; whoever wants to know comes to the event loop and adds them

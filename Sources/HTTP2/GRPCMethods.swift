@@ -17,6 +17,13 @@ package protocol GRPCStreamReceiver: AnyObject {
     func onCancel()
 }
 
+/// For a call that has ended before it began.
+private final class NobodyReceiver: GRPCStreamReceiver {
+    func onMessage(_ message: ByteBuffer) {}
+    func onHalfClose() {}
+    func onCancel() {}
+}
+
 /// The methods of a server by path ("/etcdserverpb.KV/Range").
 package struct GRPCMethods: Sendable {
     package struct Method: Sendable {
@@ -45,6 +52,30 @@ package struct GRPCMethods: Sendable {
             var slot = all[index].pathBytes.withUnsafeBufferPointer { Self.hash($0) } & (size - 1)
             while table[slot] >= 0 { slot = (slot + 1) & (size - 1) }
             table[slot] = Int32(index)
+        }
+    }
+
+    /// Puts a gate before every method that is registered so far: a call that it refuses ends with its status, and the
+    /// method does not hear of it. The gate sees a unary call's message, and nil where a streaming call begins.
+    package mutating func gate(
+        _ refusal: @escaping @Sendable (_ path: String, _ message: ByteBuffer?) -> GRPCStatus?
+    ) {
+        all = all.map { method in
+            let path = method.path
+            let handler: GRPCMethodHandler =
+                switch method.handler {
+                case .unary(let handle):
+                    .unary { call, message in
+                        if let status = refusal(path, message) { call.finish(status) } else { handle(call, message) }
+                    }
+                case .streaming(let begin):
+                    .streaming { call in
+                        guard let status = refusal(path, nil) else { return begin(call) }
+                        call.finish(status)
+                        return NobodyReceiver()
+                    }
+                }
+            return Method(path: path, pathBytes: method.pathBytes, handler: handler)
         }
     }
 

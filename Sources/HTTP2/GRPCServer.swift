@@ -42,16 +42,17 @@ package final class GRPCServer: Sendable {
     }
 
     /// The handler for a channel that speaks HTTP/2; to be added to its pipeline, on its event loop.
-    package func makeConnection(on eventLoop: any EventLoop) -> HTTP2Connection {
-        let counters = counters(on: eventLoop)
+    /// - Parameter limits: others than the server's options have, for a peer that is known.
+    package func makeConnection(on eventLoop: any EventLoop, limits: HTTP2Limits? = nil) -> HTTP2Connection {
+        let counters = ownCounters(of: eventLoop)
         let session = GRPCServerSession(server: self, counters: counters)
         let connection = HTTP2Connection(
-            role: .server, limits: options.http2, eventLoop: eventLoop, delegate: session)
+            role: .server, limits: limits ?? options.http2, eventLoop: eventLoop, delegate: session)
         session.connection = connection
         return connection
     }
 
-    private func counters(on eventLoop: any EventLoop) -> GRPCCounters {
+    private func ownCounters(of eventLoop: any EventLoop) -> GRPCCounters {
         state.withLock { state in
             if let loop = state.loops.first(where: { $0.eventLoop === eventLoop }) { return loop.counters }
             let counters = GRPCCounters(methods: methods.all.count)
@@ -94,18 +95,32 @@ package final class GRPCServer: Sendable {
 
     /// What has been counted so far, a line for each method; the last is for calls of unknown ones, with an empty path.
     package func counters() async -> [GRPCMethodCounters] {
-        var sums = methods.all.map { GRPCMethodCounters(path: $0.path) } + [GRPCMethodCounters(path: "")]
-        for loop in state.withLock({ $0.loops.map { ($0.eventLoop, $0.counters) } }) {
-            let empty = sums.map { GRPCMethodCounters(path: $0.path) }
-            let counters = loop.1
-            let part = try? await loop.0.submit {
+        let loops = state.withLock { $0.loops.map(\.eventLoop) }
+        guard let first = loops.first else { return emptyCounters }
+        return (try? await counters(on: first).get()) ?? emptyCounters
+    }
+
+    /// The same for those who wait on an event loop. Each event loop adds up its own; none of them is waited for twice.
+    package func counters(on eventLoop: any EventLoop) -> EventLoopFuture<[GRPCMethodCounters]> {
+        let empty = emptyCounters
+        let parts = state.withLock { $0.loops.map { ($0.eventLoop, $0.counters) } }.map { loop, counters in
+            loop.submit {
                 var part = empty
                 counters.add(to: &part)
                 return part
-            }.get()
-            for (index, line) in (part ?? []).enumerated() { sums[index].add(line) }
+            }
         }
-        return sums
+        return EventLoopFuture.whenAllSucceed(parts, on: eventLoop).map { parts in
+            var sums = empty
+            for part in parts {
+                for (index, line) in part.enumerated() { sums[index].add(line) }
+            }
+            return sums
+        }
+    }
+
+    private var emptyCounters: [GRPCMethodCounters] {
+        methods.all.map { GRPCMethodCounters(path: $0.path) } + [GRPCMethodCounters(path: "")]
     }
 }
 

@@ -13,6 +13,9 @@ package struct HTTP2PlainRequest: Sendable {
     package var body: ByteBuffer { call.plainBody }
     package var remoteAddress: SocketAddress? { call.remoteAddress }
 
+    /// Is called once if the client goes away before there was an answer. On the event loop.
+    package func onCancel(_ body: @escaping () -> Void) { call.onPlainCancel(body) }
+
     /// On the event loop. Names of fields must be lower case.
     package func respond(status: Int, fields: [(name: String, value: String)], body: ByteBuffer) {
         let all = [(":status", String(status))] + fields

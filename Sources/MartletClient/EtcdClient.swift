@@ -114,6 +114,39 @@ package final class EtcdClient: Sendable {
             .memberList, Etcdserverpb_MemberListRequest.with { $0.linearizable = linearizable }, isRepeatable: true)
     }
 
+    package func memberAdd(
+        peerURLs: [String], asLearner: Bool = false
+    ) async throws(ClientError) -> Etcdserverpb_MemberAddResponse {
+        let request = Etcdserverpb_MemberAddRequest.with {
+            $0.peerUrls = peerURLs
+            $0.isLearner = asLearner
+        }
+        return try await call(.memberAdd, request, isRepeatable: false)
+    }
+
+    package func memberRemove(_ id: UInt64) async throws(ClientError) -> Etcdserverpb_MemberRemoveResponse {
+        try await call(.memberRemove, Etcdserverpb_MemberRemoveRequest.with { $0.id = id }, isRepeatable: false)
+    }
+
+    package func memberUpdate(
+        _ id: UInt64, peerURLs: [String]
+    ) async throws(ClientError) -> Etcdserverpb_MemberUpdateResponse {
+        let request = Etcdserverpb_MemberUpdateRequest.with {
+            $0.id = id
+            $0.peerUrls = peerURLs
+        }
+        return try await call(.memberUpdate, request, isRepeatable: false)
+    }
+
+    package func memberPromote(_ id: UInt64) async throws(ClientError) -> Etcdserverpb_MemberPromoteResponse {
+        try await call(.memberPromote, Etcdserverpb_MemberPromoteRequest.with { $0.id = id }, isRepeatable: false)
+    }
+
+    /// To be asked of the leader: see `only(_:)`.
+    package func moveLeader(to id: UInt64) async throws(ClientError) -> Etcdserverpb_MoveLeaderResponse {
+        try await call(.moveLeader, Etcdserverpb_MoveLeaderRequest.with { $0.targetID = id }, isRepeatable: false)
+    }
+
     /// Of whichever member answers: ask `only(_:)` for a certain one.
     package func status() async throws(ClientError) -> Etcdserverpb_StatusResponse {
         try await call(.status, Etcdserverpb_StatusRequest(), isRepeatable: true)

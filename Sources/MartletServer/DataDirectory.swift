@@ -6,6 +6,7 @@ import Raft
 import RaftCore
 import Replica
 import StorageEngine
+import WriteAheadLog
 
 /// A member's place on the disk, opened and checked: whose it is, and that nobody else uses it.
 ///
@@ -77,17 +78,44 @@ struct DataDirectory: Sendable {
         }
     }
 
-    /// Opens the state, making the first state of a new cluster where the directory is empty. Half of a member's data
-    /// is refused before the other half is made anew.
-    func openMachine(_ configuration: ServerConfiguration) throws -> KeyValueMachine {
-        let cluster = configuration.initialCluster
+    /// Whose log it is; nil where there is none yet.
+    func logIdentity() throws -> (clusterID: UInt64, memberID: NodeID)? {
+        let bytes: [UInt8]?
+        do throws(WALError) {
+            bytes = try WriteAheadLog.identity(in: logDirectory, fileSystem)
+        } catch {
+            throw ConfigurationError(error, in: self)
+        }
+        guard let bytes else { return nil }
+        guard bytes.count == 16 else {
+            throw ConfigurationError(WALError.foreign(segment: 1, expected: [], found: bytes), in: self)
+        }
+        func number(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) } }
+        return (number(bytes[..<8]), NodeID(number(bytes[8...])))
+    }
+
+    /// Opens the state; nil where the directory is empty. Half of a member's data is refused before the other half is
+    /// made anew.
+    func openMachine() throws -> KeyValueMachine? {
+        do {
+            return try openWholeMachine()
+        } catch let error as ConfigurationError {
+            throw error
+        } catch {
+            throw ConfigurationError(
+                "the state in \(root) cannot be opened: \(error). Nothing was changed; restore it from a copy, or "
+                    + "remove the member from the cluster and add it again with an empty directory")
+        }
+    }
+
+    private func openWholeMachine() throws -> KeyValueMachine? {
         let hasLog = try holdsLog()
         if try engines.holdsState(), let machine = try KeyValueMachine(engines: engines) {
             // A first start that was cut off leaves the log's directory, and a state that has applied nothing.
             let isNewborn = machine.applied == machine.origin && fileSystem.exists(logDirectory)
             guard hasLog || isNewborn else {
                 throw ConfigurationError(
-                    "the data directory \(configuration.dataDirectory) holds a state without its log: \(logDirectory) "
+                    "the data directory \(root) holds a state without its log: \(logDirectory) "
                         + "was removed or is empty. Restore it from a copy, or remove the member from the cluster and "
                         + "add it again with an empty directory")
             }
@@ -95,35 +123,68 @@ struct DataDirectory: Sendable {
         }
         guard !hasLog else {
             throw ConfigurationError(
-                "the data directory \(configuration.dataDirectory) holds a log without its state: a part of it was "
+                "the data directory \(root) holds a log without its state: a part of it was "
                     + "removed. Restore it from a copy, or remove the member from the cluster and add it again with an "
                     + "empty directory")
         }
-        guard configuration.initialClusterState == .new else {
-            throw ConfigurationError(
-                "--initial-cluster-state existing: joining a running cluster is not available yet, and the data "
-                    + "directory \(configuration.dataDirectory) is empty; start a new cluster with "
-                    + "--initial-cluster-state new")
+        return nil
+    }
+
+    /// Makes the first state of a new cluster, in an empty directory.
+    func bootstrap(_ cluster: InitialCluster) throws -> KeyValueMachine {
+        try makeMachine {
+            try KeyValueMachine.bootstrap(
+                engines: engines, clusterID: cluster.clusterID,
+                members: cluster.members.map { member in
+                    Member(id: member.id, name: "", peerURLs: member.peerURLs.map(\.description), clientURLs: [])
+                })
         }
+    }
+
+    /// Makes the state of a member that waits for the cluster's, in an empty directory.
+    func prepareToJoin(clusterID: UInt64) throws -> KeyValueMachine {
+        try makeMachine { try KeyValueMachine.prepareToJoin(engines: engines, clusterID: clusterID) }
+    }
+
+    private func makeMachine(_ make: () throws -> Void) throws -> KeyValueMachine {
         // First, so that there is never a log or a state without it.
         if try register() == nil {
             _ = try DirectoryRegister.make(in: "\(root)/member", fileSystem)
         }
         try fileSystem.createDirectory(logDirectory)
-        try KeyValueMachine.bootstrap(
-            engines: engines, clusterID: cluster.clusterID,
-            members: cluster.members.map { member in
-                Member(
-                    id: member.id, name: "", peerURLs: member.peerURLs.map(\.description), clientURLs: [])
-            })
-        guard let machine = try KeyValueMachine(engines: engines) else {
-            throw ConfigurationError("the first state in \(configuration.dataDirectory) could not be read back")
+        do {
+            try make()
+            if let machine = try KeyValueMachine(engines: engines) { return machine }
+        } catch {
+            throw ConfigurationError("the first state in \(root) cannot be made: \(error)")
         }
-        return machine
+        throw ConfigurationError("the first state in \(root) could not be read back")
     }
 
     private func holdsLog() throws -> Bool {
         guard fileSystem.exists(logDirectory) else { return false }
         return try !fileSystem.list(logDirectory).isEmpty
+    }
+}
+
+extension ConfigurationError {
+    /// Why the log cannot be opened, and what to do.
+    init(_ error: WALError, in directory: DataDirectory) {
+        let log = directory.logDirectory
+        let sentence =
+            switch error {
+            case .foreign:
+                "the log in \(log) belongs to another member or cluster; use its own --data-dir, or the --name, "
+                    + "--initial-cluster and --initial-cluster-token it was made with"
+            case .corrupt(let segment, let offset, let reason):
+                "the log in \(log) is damaged: segment \(segment), offset \(offset): \(reason). Nothing was changed; "
+                    + "restore it from a copy, or remove the member from the cluster and add it again with an empty "
+                    + "directory"
+            case .missingSegment(let segment):
+                "segment \(segment) of the log in \(log) is missing; restore it from a copy, or remove the member from "
+                    + "the cluster and add it again with an empty directory"
+            default: "the log in \(log) cannot be opened: \(error)"
+            }
+        self.init(sentence)
     }
 }

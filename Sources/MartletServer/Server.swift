@@ -4,7 +4,6 @@ import LMDBEngine
 import Logging
 import MVCC
 import NIOCore
-import NIOHTTP1
 import NIOPosix
 import PeerTransport
 import PeerTransportNIO
@@ -25,11 +24,15 @@ package final class Server: Sendable {
     private let node: RaftNode<KeyValueMachine>
     private let group: MultiThreadedEventLoopGroup
     private let workers: NIOThreadPool
-    private let grpc: GRPCServer
+    private let door: FrontDoor
     private let watches: WatchService
     private let listeners: [any Channel]
+    private let metricsListeners: [any Channel]
+    /// Whether the end has begun: then nothing is announced any more.
+    private let isStopping = Mutex(false)
     private let context: ServiceContext
     private let directory: DataDirectory
+    private let roster: MemberRoster
 
     /// How long open calls may go on after the server was asked to stop.
     private static let drainTime = TimeAmount.seconds(5)
@@ -47,7 +50,21 @@ package final class Server: Sendable {
         switch reason {
         case .signal(let number):
             logger.info("received signal; shutting down", metadata: ["signal": "\(number)"])
+            server.handOver()
             server.stop()
+            logger.info("closed member")
+        case .removed:
+            // etcd's words; as its own, the process ends in order.
+            logger.warning(
+                "server error", metadata: ["error": "the member has been permanently removed from the cluster"])
+            server.finishLeading()
+            server.stop()
+            logger.warning(
+                "data-dir used by this member must be removed",
+                metadata: [
+                    "data-dir": "\(configuration.dataDirectory)",
+                    "to-come-back": "martlet member add \(configuration.name), then start with an empty directory",
+                ])
             logger.info("closed member")
         case .failure(let failure):
             // Nothing is drained and nothing flushed: what this member holds in memory is not to be trusted.
@@ -75,20 +92,20 @@ package final class Server: Sendable {
         let peerSockets = try configuration.listenPeerURLs.map { url throws(ConfigurationError) in
             try ListeningSocket(url, for: "peers", flag: "--listen-peer-urls")
         }
+        let metricsSockets = try configuration.listenMetricsURLs.map { url throws(ConfigurationError) in
+            try ListeningSocket(url, for: "metrics", flag: "--listen-metrics-urls")
+        }
+        let join = ClusterJoin(configuration: configuration, logger: logger)
+        // Nor where there is no cluster to join.
+        let found =
+            existing == nil && configuration.initialClusterState == .existing
+            ? try join.find(isPrepared: false) : nil
         let directory = try existing ?? DataDirectory(configuration: configuration)
         self.directory = directory
-        let machine = try Self.openMachine(directory, configuration)
+        let start = try MemberStart(directory, configuration, join, found: found)
+        let (machine, memberID) = (start.machine, start.memberID)
         let register = try directory.openRegister()
         let view = try machine.view
-        let memberID = configuration.ownMember.id
-        guard view.members.contains(where: { $0.id == memberID }) else {
-            let members = view.members.map { hex($0.id.rawValue) }.joined(separator: ", ")
-            throw ConfigurationError(
-                "the data directory \(configuration.dataDirectory) belongs to another member or cluster (cluster "
-                    + "\(hex(view.clusterID)), members \(members)), not to member \(hex(memberID.rawValue)) "
-                    + "\"\(configuration.name)\"; use its own --data-dir, or the --name, --initial-cluster and "
-                    + "--initial-cluster-token it was made with")
-        }
 
         let watchFeed = machine.watchFeed
         let clock = SystemClock()
@@ -100,10 +117,15 @@ package final class Server: Sendable {
         options.electionTicks = max(
             2, configuration.electionTimeoutMilliseconds / configuration.heartbeatIntervalMilliseconds)
         options.preVote = configuration.preVote
+        options.refusesQuorumLoss = configuration.strictReconfigCheck
         options.snapshotCount = configuration.snapshotCount
         options.requestTimeoutNanoseconds =
             5_000_000_000 + 2 * UInt64(configuration.electionTimeoutMilliseconds) * 1_000_000
 
+        let roster = MemberRoster(
+            clusterID: view.clusterID, own: memberID, membership: machine.membership, hints: start.hints,
+            leaversKept: .milliseconds(5 * Int64(configuration.electionTimeoutMilliseconds)), logger: logger)
+        self.roster = roster
         var transportOptions = NIOPeerTransportOptions(
             node: memberID, cluster: view.clusterID, listenAddresses: [], seed: entropy.next(),
             log: MemberLog.transport(logger))
@@ -113,12 +135,16 @@ package final class Server: Sendable {
             signals.fail(
                 NodeFailure(
                     part: .membership,
-                    reason: "member \(Self.name(of: peer, view, configuration)) knows this member with another data "
+                    reason: "member \(roster.name(of: peer)) knows this member with another data "
                         + "directory. Without that one it has forgotten what it voted for and acknowledged, and must "
                         + "not take part: start it with its own data directory, or, where that is lost, remove the "
                         + "member from the cluster and add it again with an empty directory and "
                         + "--initial-cluster-state existing"))
         }
+        transportOptions.isKnown = { roster.isKnown($0) }
+        transportOptions.isRemoved = { roster.isRemoved($0) }
+        transportOptions.removed = { _ in signals.remove() }
+        transportOptions.configureHTTP = { try PeerRoutes(roster: roster).configure($0) }
         transportOptions.listeningSockets = peerSockets.map { $0.take() }
         let transport = NIOPeerTransport(transportOptions, eventLoops: .own(threads: 1))
         machine.installed = { snapshot in
@@ -128,7 +154,16 @@ package final class Server: Sendable {
                     "snapshot-index": "\(snapshot.index.rawValue)", "snapshot-term": "\(snapshot.term.rawValue)",
                 ])
         }
-        transport.setPeers(Self.peers(of: view, besides: memberID))
+        roster.attach(transport)
+        machine.membershipChanged = { [leaversKept = 5 * configuration.electionTimeoutMilliseconds] membership in
+            let news = roster.update(membership)
+            if news.hasLeavers {
+                DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(leaversKept + 1)) {
+                    roster.forgetLeavers()
+                }
+            }
+            if news.isRemoved { signals.remove(after: configuration.heartbeatIntervalMilliseconds * 2) }
+        }
 
         var environment = RaftNode<KeyValueMachine>.Environment(
             world: ThreadWorld(), fileSystem: directory.fileSystem, logDirectory: directory.logDirectory,
@@ -140,8 +175,8 @@ package final class Server: Sendable {
             snapshotReceiver: StateSnapshotReceiver(engines: directory.engines),
             trace: { event in MemberLog.log(event, to: logger) { hex($0.rawValue) } },
             failed: { failure in signals.fail(failure) })
-        environment.leaderChanged = { before, status, view in
-            Self.log(leaderBefore: before, status, view, configuration, to: logger)
+        environment.leaderChanged = { before, status, _ in
+            Self.log(leaderBefore: before, status, roster, to: logger)
         }
         environment.runInBackground = { work in SystemThread.start(name: "wal-fill", work) }
         let leaseClock = machine.leaseClock
@@ -149,7 +184,7 @@ package final class Server: Sendable {
         do {
             node = try RaftNode(options: options, machine: handedOver, environment: environment)
         } catch let error as WALError {
-            throw ConfigurationError(Self.describe(error, in: directory, configuration))
+            throw ConfigurationError(error, in: directory)
         } catch let refusal as ThreadRefusal {
             throw ConfigurationError("the member cannot start: \(refusal)")
         } catch let failure as NodeFailure {
@@ -189,7 +224,14 @@ package final class Server: Sendable {
         LeaseService(
             context: context, electionTicks: options.electionTicks, tickNanoseconds: options.tickNanoseconds
         ).register(in: &methods)
-        ClusterService(context: context).register(in: &methods)
+        let rules = MembershipRules(
+            isStrict: configuration.strictReconfigCheck, learnersMax: configuration.maxLearners, own: memberID,
+            connectedFor: { peer in
+                let since = transport.statistics.peers.first { $0.node == peer }?.connectedSince
+                return since.map { NIODeadline.now().uptimeNanoseconds - $0 }
+            },
+            isRemoved: { roster.isRemoved($0) })
+        ClusterService(context: context, rules: rules).register(in: &methods)
         MaintenanceService(context: context).register(in: &methods)
         HealthService(context: context).register(in: &methods)
         var watchOptions = WatchService.Options()
@@ -199,111 +241,41 @@ package final class Server: Sendable {
         watches = WatchService(
             context: context, feed: watchFeed, options: watchOptions, eventLoops: Array(group.makeIterator()))
         watches.register(in: &methods)
-        var router = PlainRouter()
-        StatusRoutes(context: context).register(in: &router)
-        var grpcOptions = GRPCServer.Options()
-        // etcd's allowance for what surrounds a request of the greatest size.
-        grpcOptions.messageBytesMax = configuration.maxRequestBytes + 512 << 10
-        grpcOptions.http2.concurrentStreamsMax = min(
-            configuration.maxConcurrentStreams, grpcOptions.http2.concurrentStreamsMax)
-        grpcOptions.http2.keepAliveInterval = TimeAmount(configuration.grpcKeepaliveInterval)
-        grpcOptions.http2.keepAliveTimeout = TimeAmount(configuration.grpcKeepaliveTimeout)
-        if configuration.grpcKeepaliveMinTime != ServerConfiguration.grpcKeepaliveMinTimeDefault {
-            // As strict as etcd only where the operator asked for it: its default cuts off clients that ping every
-            // second.
-            grpcOptions.http2.pingIntervalMin = TimeAmount(configuration.grpcKeepaliveMinTime)
-            grpcOptions.http2.pingStrikesMax = 2
-        }
-        let routes = router
-        grpc = GRPCServer(methods: methods, options: grpcOptions) { request in
-            let parts = request.path.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-            let plain = PlainRequest(
-                method: request.method, path: String(parts.first ?? "/"),
-                query: parts.count > 1 ? String(parts[1]) : "",
-                body: request.body)
-            routes.handle(plain, on: request.eventLoop) { response in
-                request.respond(status: response.status, fields: response.fields, body: response.body)
-            }
-        }
-        let port = SharedPort(server: grpc) { channel in
-            channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-                try channel.pipeline.syncOperations.addHandler(HTTP1Responder(router: routes))
-            }
-        }
+        // After the last service: whatever it is, a learner answers only what is good for one.
+        let learnerGate = LearnerGate(published: node.published)
+        methods.gate { learnerGate.refusal($0, $1) }
+        door = FrontDoor(
+            FrontDoor.Parts(
+                methods: methods, context: context, eventLoops: Array(group.makeIterator()),
+                // No part of this version raises a lasting alarm.
+                alarms: { [] }, peers: { PeerMetrics.families(transport.statistics, own: memberID) }),
+            configuration: configuration)
         var listeners: [any Channel] = []
         for (socket, url) in zip(clientSockets, configuration.listenClientURLs) {
             do {
-                listeners.append(try port.listen(socket: socket.take(), on: group).wait())
+                listeners.append(try door.listen(socket: socket.take(), on: group).wait())
             } catch {
                 node.stop()
                 throw ConfigurationError("cannot listen on \(url) for clients: \(SocketFailure.text(error))")
             }
         }
+        var metricsListeners: [any Channel] = []
+        for (socket, url) in zip(metricsSockets, configuration.listenMetricsURLs) {
+            do {
+                metricsListeners.append(try door.listenForMetrics(socket: socket.take(), on: group).wait())
+            } catch {
+                node.stop()
+                throw ConfigurationError("cannot listen on \(url) for metrics: \(SocketFailure.text(error))")
+            }
+        }
+        self.metricsListeners = metricsListeners
         self.listeners = listeners
     }
 
-    private static func openMachine(
-        _ directory: DataDirectory, _ configuration: ServerConfiguration
-    ) throws -> KeyValueMachine {
-        do {
-            return try directory.openMachine(configuration)
-        } catch let error as ConfigurationError {
-            throw error
-        } catch {
-            throw ConfigurationError(
-                "the state in \(configuration.dataDirectory) cannot be opened: \(error). Nothing was changed; "
-                    + "restore it "
-                    + "from a copy, or remove the member from the cluster and add it again with an empty directory")
-        }
-    }
-
-    private static func peers(of view: ReplicaView, besides own: NodeID) -> [PeerAddress] {
-        view.members.filter { $0.id != own }.map { member in
-            PeerAddress(
-                node: member.id,
-                endpoints: member.peerURLs.compactMap { text in
-                    do throws(ConfigurationError) {
-                        return try ServerURL(parsing: text).hostAndPort
-                    } catch {
-                        return nil
-                    }
-                })
-        }
-    }
-
-    private static func describe(
-        _ error: WALError, in directory: DataDirectory, _ configuration: ServerConfiguration
-    ) -> String {
-        switch error {
-        case .foreign:
-            "the log in \(directory.logDirectory) belongs to another member or cluster; use its own --data-dir, or the "
-                + "--name, --initial-cluster and --initial-cluster-token it was made with"
-        case .corrupt(let segment, let offset, let reason):
-            "the log in \(directory.logDirectory) is damaged: segment \(segment), offset \(offset): \(reason). "
-                + "Nothing was "
-                + "changed; restore it from a copy, or remove the member from the cluster and add it again with an "
-                + "empty directory"
-        case .missingSegment(let segment):
-            "segment \(segment) of the log in \(directory.logDirectory) is missing; restore it from a copy, or "
-                + "remove the "
-                + "member from the cluster and add it again with an empty directory"
-        default:
-            "the log in \(directory.logDirectory) cannot be opened: \(error)"
-        }
-    }
-
-    private static func name(of id: NodeID, _ view: ReplicaView, _ configuration: ServerConfiguration) -> String {
-        let known = view.members.first { $0.id == id }?.name ?? ""
-        let configured = configuration.initialCluster.members.first { $0.id == id }?.name
-        return known.isEmpty ? configured ?? hex(id.rawValue) : known
-    }
-
     private static func log(
-        leaderBefore before: NodeID?, _ status: NodeStatus, _ view: ReplicaView, _ configuration: ServerConfiguration,
-        to logger: Logger
+        leaderBefore before: NodeID?, _ status: NodeStatus, _ roster: MemberRoster, to logger: Logger
     ) {
-        func name(_ id: NodeID) -> String { Self.name(of: id, view, configuration) }
+        func name(_ id: NodeID) -> String { roster.name(of: id) }
         let term = status.term.rawValue
         if let leader = status.leader {
             logger.info(
@@ -318,29 +290,29 @@ package final class Server: Sendable {
 
     /// Tells the cluster our name and addresses, and people that requests are welcome.
     private func announce() {
-        let own = configuration.ownMember
+        let id = context.memberID
         let attributes = Member(
-            id: own.id, name: configuration.name, peerURLs: own.peerURLs.map(\.description),
+            id: id, name: configuration.name, peerURLs: configuration.ownMember.peerURLs.map(\.description),
             clientURLs: configuration.advertiseClientURLs.map(\.description))
-        let known = node.published.view.members.first { $0.id == own.id }
+        let known = node.published.view.members.first { $0.id == id }
         if known?.name != attributes.name || known?.clientURLs != attributes.clientURLs {
             publish(attributes.encode())
         }
         Thread.detachNewThread { [self] in
-            var isReported = false
             // Requests are served from the first moment on; "ready" is said when they can be answered.
-            while !isReported {
-                if node.published.status.leader != nil {
+            while node.published.status.failure == nil {
+                // Held while it is said, so that nothing is said after "closed member".
+                let isOver = isStopping.withLock { isStopping in
+                    let status = node.published.status
+                    guard !isStopping, status.leader != nil, !status.isJoining else { return isStopping }
                     for (channel, url) in zip(listeners, configuration.listenClientURLs) {
                         let address = channel.localAddress?.port.map { "\(url.host):\($0)" } ?? url.hostAndPort
                         logger.info("ready to serve client requests", metadata: ["address": "\(address)"])
                     }
-                    isReported = true
-                } else if node.published.status.failure != nil {
-                    return
-                } else {
-                    Thread.sleep(forTimeInterval: 0.005)
+                    return true
                 }
+                if isOver { return }
+                Thread.sleep(forTimeInterval: 0.005)
             }
         }
     }
@@ -358,12 +330,39 @@ package final class Server: Sendable {
         }
     }
 
+    /// A leader that is stopped in order passes leadership on first, so that the others need not wait for an election
+    /// timeout.
+    private func handOver() {
+        let view = node.published.view
+        guard node.published.status.leader == context.memberID, view.configuration.voters.count > 1 else { return }
+        logger.info("leadership transfer starting", metadata: ["local-member-id": "\(hex(context.memberID.rawValue))"])
+        let outcome = HandOver()
+        node.transferLeadership(
+            to: nil, ticket: Ticket(sink: outcome, token: 0),
+            timeoutNanoseconds: UInt64(configuration.electionTimeoutMilliseconds) * 1_000_000)
+        switch outcome.wait(milliseconds: configuration.electionTimeoutMilliseconds + 500) {
+        case .success(.leads(let leader)):
+            logger.info("leadership transfer finished", metadata: ["transferee-member": "\(roster.name(of: leader))"])
+        case let other:
+            logger.warning(
+                "leadership transfer failed",
+                metadata: ["reason": "\(other.map { "\($0)" } ?? "nobody took over in time")"])
+        }
+    }
+
+    /// A leader that was removed leads on, by itself, until the others can do without it.
+    private func finishLeading() {
+        let limit = NIODeadline.now() + .milliseconds(2 * Int64(configuration.electionTimeoutMilliseconds))
+        while node.published.status.role == .leader, NIODeadline.now() < limit { Thread.sleep(forTimeInterval: 0.01) }
+    }
+
     private func stop() {
+        isStopping.withLock { $0 = true }
         let deadline = NIODeadline.now() + Self.drainTime
-        for listener in listeners { try? listener.close().wait() }
+        for listener in listeners + metricsListeners { try? listener.close().wait() }
         watches.stop()
-        grpc.drain(deadline: deadline)
-        while grpc.connectionCount > 0, NIODeadline.now() < deadline { Thread.sleep(forTimeInterval: 0.01) }
+        door.drain(deadline: deadline)
+        while door.connectionCount > 0, NIODeadline.now() < deadline { Thread.sleep(forTimeInterval: 0.01) }
         node.stop()
         try? group.syncShutdownGracefully()
         try? workers.syncShutdownGracefully()
@@ -379,14 +378,32 @@ extension TimeAmount {
     }
 }
 
-/// What ends a server: a signal, or its own failure.
+/// Waits, on a thread that may, for what becomes of a transfer of leadership.
+private final class HandOver: ReplySink {
+    private let arrived = DispatchSemaphore(value: 0)
+    private let answer = Mutex<Result<TransferConclusion, RequestFailure>?>(nil)
+
+    func deliver(_ replies: [Reply<TransferConclusion>]) {
+        answer.withLock { $0 = replies.first?.answer }
+        arrived.signal()
+    }
+
+    func wait(milliseconds: Int) -> Result<TransferConclusion, RequestFailure>? {
+        _ = arrived.wait(timeout: .now() + .milliseconds(milliseconds))
+        return answer.withLock { $0 }
+    }
+}
+
+/// What ends a server: a signal, its removal from the cluster, or its own failure.
 final class StopSignals: Sendable {
     enum Reason: Sendable {
         case signal(Int32)
+        case removed
         case failure(NodeFailure)
     }
 
     private let failure = Mutex<NodeFailure?>(nil)
+    private let isRemoved = Mutex(false)
 
     init() {
         var ends: [Int32] = [0, 0]
@@ -401,6 +418,11 @@ final class StopSignals: Sendable {
             }
         }
         signal(SIGPIPE, SIG_IGN)
+        // Whoever started this process may have had them blocked, and that is inherited: it could not be stopped.
+        var asked = sigset_t()
+        sigemptyset(&asked)
+        for number in [SIGTERM, SIGINT] { sigaddset(&asked, number) }
+        pthread_sigmask(SIG_UNBLOCK, &asked, nil)
     }
 
     func fail(_ failure: NodeFailure) {
@@ -409,11 +431,22 @@ final class StopSignals: Sendable {
         _ = write(stopPipeWriteEnd, &byte, 1)
     }
 
+    /// The member was removed from the cluster. What it has to tell the others, that it was removed among them, goes
+    /// first.
+    func remove(after milliseconds: Int = 0) {
+        DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { [self] in
+            isRemoved.withLock { $0 = true }
+            var byte: UInt8 = 0
+            _ = write(stopPipeWriteEnd, &byte, 1)
+        }
+    }
+
     func wait() -> Reason {
         let end = stopPipe.withLock { $0.read }
         var byte: UInt8 = 0
         while read(end, &byte, 1) != 1 {}
         if let failure = failure.withLock({ $0 }) { return .failure(failure) }
+        if isRemoved.withLock({ $0 }) { return .removed }
         return .signal(Int32(byte))
     }
 }

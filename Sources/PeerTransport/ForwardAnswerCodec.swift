@@ -150,6 +150,9 @@ enum ForwardAnswerCodec {
         case .impossible(let text):
             writer.write(7 as UInt8)
             write(text)
+        case .notCaughtUp(let nodes):
+            writer.write(8 as UInt8)
+            write(nodes)
         }
     }
 
@@ -168,6 +171,7 @@ enum ForwardAnswerCodec {
         case 5: return .unknownMembers(try MessageCodec.decodeNodes(&reader, allowance: &allowance))
         case 6: return .losesQuorum(silent: try MessageCodec.decodeNodes(&reader, allowance: &allowance))
         case 7: return .impossible(try decodeText(&reader))
+        case 8: return .notCaughtUp(try MessageCodec.decodeNodes(&reader, allowance: &allowance))
         default: throw .invalid("a refused change with the unknown code \(code)")
         }
     }

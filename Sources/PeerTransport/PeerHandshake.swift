@@ -133,6 +133,8 @@ package enum RefusalCode: UInt8, Sendable {
     case anotherDirectory = 9
     /// What the acceptor had of this snapshot's stream, if it ever had any of it, is gone.
     case unknownStream = 10
+    /// The dialler was a member, and was removed for good.
+    case removedMember = 11
 }
 
 extension RefusalCode: CustomStringConvertible {
@@ -149,6 +151,7 @@ extension RefusalCode: CustomStringConvertible {
         case .failed: "failed"
         case .anotherDirectory: "another data directory"
         case .unknownStream: "an unknown stream"
+        case .removedMember: "a removed member"
         }
     }
 }

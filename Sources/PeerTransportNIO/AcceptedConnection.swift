@@ -36,7 +36,9 @@ final class AcceptedConnection: PeerConnectionOwner, @unchecked Sendable {
     func attach(to channel: any Channel) throws {
         let options = context.options
         let connection = PeerConnection(
-            role: .acceptor, owner: self, eventLoop: eventLoop, timings: options.timings, wire: options.wire)
+            role: .acceptor(
+                options.configureHTTP.map { .init(configure: $0, bytesMax: options.limits.httpRequestBytes) }),
+            owner: self, eventLoop: eventLoop, timings: options.timings, wire: options.wire)
         self.connection = connection
         guard context.register(self) else {
             connection.close(.stopped)
@@ -83,6 +85,9 @@ final class AcceptedConnection: PeerConnectionOwner, @unchecked Sendable {
                 refusal = PeerRefusal(.wrongCluster, "this is cluster \(hexadecimal(options.cluster))")
             } else if hello.to != options.node || hello.from == options.node {
                 refusal = PeerRefusal(.wrongMember, "this is member \(hexadecimal(options.node.rawValue))")
+            } else if !context.isKnown(hello.from), options.isRemoved?(hello.from) == true {
+                refusal = PeerRefusal(
+                    .removedMember, "member \(hexadecimal(hello.from.rawValue)) was removed from the cluster")
             } else if !context.isKnown(hello.from) {
                 refusal = PeerRefusal(.unknownMember, "member \(hexadecimal(hello.from.rawValue)) is not known here")
             } else if let purpose = ConnectionPurpose(rawValue: hello.purpose) {

@@ -31,6 +31,19 @@ package struct NIOPeerTransportOptions: Sendable {
     /// Called when another member refuses this one, since it knows it with another directory: this one has lost its
     /// memory and must not go on.
     package var disowned: (@Sendable (_ by: NodeID) -> Void)?
+    /// Who was a member and was removed: it is told so, in place of being unknown. Called on event loops; must not
+    /// block.
+    package var isRemoved: (@Sendable (NodeID) -> Bool)?
+    /// Called when another member says that this one was removed.
+    package var removed: (@Sendable (_ by: NodeID) -> Void)?
+    /// Sets up an accepted connection on which the first bytes are "GET ", on its event loop: puts handlers for
+    /// HTTP/1.1 at the pipeline's end. nil: such a connection is closed, as others that begin in another way than a
+    /// member's.
+    ///
+    /// The transport bounds it: it counts as an accepted connection, may send
+    /// ``PeerTransportLimits/httpRequestBytes``, and ends with ``PeerTransportTimings/handshakeTimeout``, whatever was
+    /// answered by then.
+    package var configureHTTP: (@Sendable (any Channel) throws -> Void)?
     package var log: PeerTransportLog
     /// Called on the event loop for each new connection, before the transport adds its own handler: the place for TLS
     /// handlers, which go into the (still empty) pipeline.
@@ -94,6 +107,8 @@ package struct PeerTransportLimits: Hashable, Sendable {
     package var snapshotWindow = 8
     /// Bytes a second of one outgoing snapshot; nil for as fast as it goes.
     package var snapshotBytesPerSecond: Int?
+    /// What may come on a connection that asks by HTTP.
+    package var httpRequestBytes = 16 << 10
     /// Distinct reasons that are remembered as logged already.
     package var rememberedReasons = 64
 

@@ -69,11 +69,18 @@ extension PeerConnectionOwner {
 /// Confined to its event loop, which is why it may claim to be `Sendable`.
 final class PeerConnection: ChannelInboundHandler, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     enum Role {
         case dialler(PeerHello)
-        case acceptor
+        case acceptor(HTTPGuest?)
+    }
+
+    /// What to do with a connection that turns out to ask by HTTP.
+    struct HTTPGuest {
+        var configure: @Sendable (any Channel) throws -> Void
+        var bytesMax: Int
     }
 
     private enum Stage {
@@ -82,6 +89,8 @@ final class PeerConnection: ChannelInboundHandler, @unchecked Sendable {
         case magic
         case handshake
         case up
+        /// Handlers behind this one speak HTTP; bytes and time are counted here.
+        case http
         case closed
     }
 
@@ -100,6 +109,8 @@ final class PeerConnection: ChannelInboundHandler, @unchecked Sendable {
     private var openedAt = NIODeadline.distantPast
     private var lastSign = NIODeadline.distantPast
     private var closeReason: CloseReason?
+    /// What may still come on a connection that asks by HTTP; nil on any other.
+    private var httpBytesLeft: Int?
     /// Of frames, both ways, since the owner last took them.
     private(set) var receivedBytes = 0
     private(set) var sentBytes = 0
@@ -201,7 +212,10 @@ final class PeerConnection: ChannelInboundHandler, @unchecked Sendable {
 
     func channelActive(context: ChannelHandlerContext) { open() }
 
-    func channelInactive(context: ChannelHandlerContext) { finish() }
+    func channelInactive(context: ChannelHandlerContext) {
+        if httpBytesLeft != nil { context.fireChannelInactive() }
+        finish()
+    }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { close(.socket(SocketFailure.text(error))) }
 
@@ -233,6 +247,8 @@ final class PeerConnection: ChannelInboundHandler, @unchecked Sendable {
         case .inactive, .closed: return
         case .magic, .handshake:
             if now - openedAt > timings.handshakeTimeout { close(.timedOut("handshake")) }
+        case .http:
+            if now - openedAt > timings.handshakeTimeout { close(.timedOut("a request by HTTP")) }
         case .up:
             if now - lastSign > timings.readTimeout { return close(.timedOut("no sign of life")) }
             if case .dialler = role, isWritable { write(.ping(now.uptimeNanoseconds)) }
@@ -245,6 +261,7 @@ final class PeerConnection: ChannelInboundHandler, @unchecked Sendable {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard stage != .closed else { return }
         var buffer = unwrapInboundIn(data)
+        if stage == .http { return pass(buffer) }
         receivedBytes += buffer.readableBytes
         // Taken out while it is read, since what is read may close this connection.
         if var whole = stash {
@@ -259,6 +276,7 @@ final class PeerConnection: ChannelInboundHandler, @unchecked Sendable {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
+        if stage == .http { return context.fireChannelReadComplete() }
         lastSign = .now()
         owner?.readCompleted(self)
     }
@@ -295,7 +313,14 @@ final class PeerConnection: ChannelInboundHandler, @unchecked Sendable {
         }
     }
 
+    private static let httpStart = Array("GET ".utf8)
+
     private func readMagic(_ buffer: inout ByteBuffer) throws(PeerWireError) {
+        let start = buffer.readableBytesView.prefix(Self.httpStart.count)
+        if case .acceptor(let guest?) = role, Self.httpStart.starts(with: start) {
+            if start.count == Self.httpStart.count { becomeHTTP(guest, &buffer) }
+            return
+        }
         // The first wrong byte is enough: whoever talks HTTP to this port need not wait for a timeout.
         guard PeerFrame.magic.starts(with: buffer.readableBytesView.prefix(PeerFrame.magic.count)) else {
             throw .notAPeer
@@ -303,6 +328,29 @@ final class PeerConnection: ChannelInboundHandler, @unchecked Sendable {
         guard buffer.readableBytes >= PeerFrame.magic.count else { return }
         buffer.moveReaderIndex(forwardBy: PeerFrame.magic.count)
         stage = .handshake
+    }
+
+    // MARK: HTTP
+
+    private func becomeHTTP(_ guest: HTTPGuest, _ buffer: inout ByteBuffer) {
+        guard let context else { return }
+        stage = .http
+        httpBytesLeft = guest.bytesMax
+        do {
+            try guest.configure(context.channel)
+        } catch {
+            return close(.socket("\(error)"))
+        }
+        let first = buffer
+        buffer.clear()
+        pass(first)
+    }
+
+    private func pass(_ buffer: ByteBuffer) {
+        let left = (httpBytesLeft ?? 0) - buffer.readableBytes
+        guard left >= 0 else { return close(.malformed(.notAPeer)) }
+        httpBytesLeft = left
+        context?.fireChannelRead(wrapInboundOut(buffer))
     }
 
     private func receive(_ body: UnsafeRawBufferPointer) throws(PeerWireError) {

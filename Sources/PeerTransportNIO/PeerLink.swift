@@ -196,6 +196,7 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
         outbox.withLock { $0.goUp(welcome.features.intersection(context.options.features)) }
         counters.update {
             $0.isConnected = true
+            $0.connectedSince = NIODeadline.now().uptimeNanoseconds
             $0.connections += 1
         }
         logOnce(.info, "connected to a peer", "connected")
@@ -209,7 +210,13 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
             loggedReasons = []
         }
         if case .stopped = phase { return finishStopping() }
-        if case .refused(let refusal) = reason, refusal.code == .anotherDirectory { context.options.disowned?(node) }
+        if case .refused(let refusal) = reason {
+            switch refusal.code {
+            case .anotherDirectory: context.options.disowned?(node)
+            case .removedMember: context.options.removed?(node)
+            default: break
+            }
+        }
         failed(reason.description)
     }
 
@@ -239,6 +246,7 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
         let lost = outbox.withLock { $0.goDown() }
         counters.update {
             $0.isConnected = false
+            $0.connectedSince = nil
             $0.droppedMessages += UInt64(lost)
         }
         return lost

@@ -6,6 +6,8 @@ package struct PeerStatistics: Hashable, Sendable {
     package var node: NodeID
     /// Whether messages can be sent at this moment.
     package var isConnected = false
+    /// Since when, on the system's monotonic clock, in nanoseconds.
+    package var connectedSince: UInt64?
     package var sentMessages: UInt64 = 0
     /// Frames, with their headers.
     package var sentBytes: UInt64 = 0

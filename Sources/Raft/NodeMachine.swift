@@ -32,6 +32,9 @@ package protocol NodeMachine: AnyObject, SendableMetatype {
     /// Whether a command is surely small work, so that it may be done on the thread that also listens for heartbeats.
     static func isQuick(_ command: UnsafeRawBufferPointer) -> Bool
 
+    /// What a change of the configuration is answered with where it is not what its proposer meant any more; it then
+    /// changes nothing, on all members alike. nil if it is to be made. Asked before each one, with the state as it is.
+    func objection(to change: ConfigurationChange, context: [UInt8]) -> Result?
     /// The configuration has changed; `context` is the proposer's.
     func apply(_ configuration: Configuration, context: [UInt8], at place: AppliedPlace) throws -> Result
     /// An entry without a command, or with one that the cluster refused.
@@ -68,6 +71,7 @@ package protocol NodeMachine: AnyObject, SendableMetatype {
 
 extension NodeMachine {
     package func didPublish(_ view: View) {}
+    package func objection(to change: ConfigurationChange, context: [UInt8]) -> Result? { nil }
     package var stamp: (any LeaderStamp)? { nil }
     package func begin(now: @escaping @Sendable () -> UInt64) {}
     package func proposals(leading term: Term?) -> MachineProposals { MachineProposals() }

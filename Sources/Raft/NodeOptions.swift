@@ -13,6 +13,8 @@ package struct NodeOptions: Sendable {
     package var readMode = RaftCore.ReadMode.quorum
     /// A leader refuses changes of the membership after which too few of the voters would be ones that it has heard of.
     package var refusesQuorumLoss = true
+    /// A leader refuses to make a voter of a learner whose log has less than nine tenths of its own.
+    package var promotesOnlyCaughtUp = true
     /// Who should rather lead than others; the same on all members.
     package var priorities: [RaftCore.MemberPriority] = []
 
@@ -78,6 +80,7 @@ package struct NodeOptions: Sendable {
         core.checkQuorum = checkQuorum
         core.readMode = readMode
         core.refusesQuorumLoss = refusesQuorumLoss
+        core.promotesOnlyCaughtUp = promotesOnlyCaughtUp
         core.priorities = priorities
         core.maxMessageBytes = maxMessageBytes
         core.maxInflightMessages = maxInflightMessages

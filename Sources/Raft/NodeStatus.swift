@@ -11,6 +11,8 @@ package struct NodeStatus: Hashable, Sendable {
     package var applied = LogIndex.zero
     package var lastIndex = LogIndex.zero
     package var isLearner = false
+    /// It is to join a cluster, and has heard nothing of it yet.
+    package var isJoining = false
     package var failure: NodeFailure?
     /// How often a leader was found, since the start.
     package var leaderChanges = 0
@@ -30,8 +32,14 @@ package final class PublishedState<View: Sendable>: Sendable {
 
     /// The current term, for those who need nothing else.
     package let term = Atomic<UInt64>(0)
+    /// Whether the node is a voter (or nothing any more): learners, and those that are joining, serve little.
+    package let isFull = Atomic<Bool>(false)
     /// How long the log's last fdatasync took, in nanoseconds.
     package let lastSyncNanoseconds = Atomic<UInt64>(0)
+    /// How long the log's fdatasyncs took: buckets from 1 ms to 8 s, as etcd's `wal_fsync_duration_seconds` has them.
+    package let logSyncs = DurationHistogram(firstNanoseconds: 1_000_000, bucketCount: 14)
+    /// How long the engine's commits took, in the same buckets.
+    package let engineCommits = DurationHistogram(firstNanoseconds: 1_000_000, bucketCount: 14)
     /// Requests that were taken and not answered yet.
     package let pendingProposals = Atomic<Int>(0)
 
@@ -43,6 +51,7 @@ package final class PublishedState<View: Sendable>: Sendable {
     package init(status: NodeStatus, view: View, applied: LogIndex, leaderChanged: LeaderObserver? = nil) {
         self.leaderChanged = leaderChanged
         statusBox = Mutex(status)
+        isFull.store(!status.isLearner && !status.isJoining, ordering: .relaxed)
         term.store(status.term.rawValue, ordering: .relaxed)
         viewBox = Mutex(ViewAndIndex(view: view, applied: applied))
     }
@@ -66,6 +75,7 @@ package final class PublishedState<View: Sendable>: Sendable {
         let (newTerm, before, isNews) = statusBox.withLock { status in
             let (leader, term) = (status.leader, status.term)
             change(&status)
+            isFull.store(!status.isLearner && !status.isJoining, ordering: .relaxed)
             let isNews = status.leader != leader || status.leader != nil && status.term != term
             return (status.term.rawValue, leader, isNews)
         }

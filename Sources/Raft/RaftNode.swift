@@ -107,6 +107,8 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
         status.commit = hardState.commit
         status.applied = applied.index
         status.lastIndex = recovered.lastIndex
+        status.isLearner = configuration.learners.contains(options.id)
+        status.isJoining = configuration.voters.isEmpty
         published = PublishedState(
             status: status, view: try machine.view, applied: applied.index, leaderChanged: environment.leaderChanged)
 
@@ -138,7 +140,7 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
         do throws(ThreadRefusal) {
             try world.run(readStage, on: readMailbox)
             try world.run(logStage, on: logMailbox)
-            try world.run(FlushStage<Machine>(apply: apply), on: flush)
+            try world.run(FlushStage<Machine>(apply: apply, published: published, world: world), on: flush)
             try world.run(applyStage, on: apply)
             try world.run(consensusStage, on: consensus)
         } catch {

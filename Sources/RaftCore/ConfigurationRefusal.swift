@@ -14,6 +14,8 @@ public enum ConfigurationRefusal: Error, Hashable, Sendable {
     case unknownMembers([NodeID])
     /// Too many of the voters that would be left have not been heard of for an election timeout: these.
     case losesQuorum(silent: [NodeID])
+    /// These learners would vote, and their logs are too far behind the leader's.
+    case notCaughtUp([NodeID])
     /// The arithmetic does not allow it.
     case impossible(String)
 }
@@ -30,6 +32,7 @@ extension ConfigurationRefusal: CustomStringConvertible {
         case .removesAllVoters: "removed all voters"
         case .unknownMembers(let ids): "not members: \(list(ids))"
         case .losesQuorum(let silent): "would lose the quorum: not heard of \(list(silent))"
+        case .notCaughtUp(let ids): "would make voters of learners that are not in sync with the leader: \(list(ids))"
         case .impossible(let reason): reason
         }
     }

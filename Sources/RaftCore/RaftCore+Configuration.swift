@@ -24,6 +24,8 @@ extension RaftCore {
         }
         let unknown = strangers(in: change)
         if options.refusesUnknownMembers, !unknown.isEmpty { return .unknownMembers(unknown) }
+        let behind = options.promotesOnlyCaughtUp ? laggards(promotedBy: change, leader) : []
+        if !behind.isEmpty { return .notCaughtUp(behind) }
         if options.refusesQuorumLoss, !change.changes.isEmpty { return quorumLoss(by: changed, leader) }
         return nil
     }
@@ -40,6 +42,23 @@ extension RaftCore {
             }
         }
         return unknown
+    }
+
+    /// Learners that the change makes voters, and that hold less than nine tenths of what this leader holds durably. By
+    /// indexes, as etcd's server measures it (`readyPercentThreshold`).
+    private func laggards(
+        promotedBy change: ConfigurationChange, _ leader: borrowing LeaderState
+    ) -> [NodeID] {
+        let own = leader.slot(of: options.id).map { leader.peers[$0].match } ?? trail.lastIndex
+        let least = LogIndex(own.rawValue - own.rawValue / 10)
+        var behind: [NodeID] = []
+        for step in change.changes where step.kind == .addVoter && configuration.learners.contains(step.node) {
+            guard let place = leader.slot(of: step.node), leader.peers[place].match >= least else {
+                behind.insertSorted(step.node)
+                continue
+            }
+        }
+        return behind
     }
 
     /// Whether `changed` could decide nothing, as far as this leader knows who is there.

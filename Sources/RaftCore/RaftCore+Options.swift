@@ -66,6 +66,9 @@ extension RaftCore {
         /// A leader refuses changes after which too many of the voters would be ones that it has not heard of for an
         /// election timeout. Members that the change brings in count as present: they may be started after it.
         public var refusesQuorumLoss = true
+        /// A leader refuses to make a voter of a learner whose log has less than nine tenths of its own: a majority
+        /// that needs it would wait for it.
+        public var promotesOnlyCaughtUp = true
         /// Who should rather lead than others. It decides who campaigns first and who is handed the leadership, never
         /// who is voted for, so that it costs time when the preferred are dead, and no election. The same table belongs
         /// on all members; ``Input/optionsChanged(_:)`` changes it.

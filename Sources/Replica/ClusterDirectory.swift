@@ -11,9 +11,12 @@ import RaftCore
 /// | `origin` | index u64, term u64: where this member's state was born |
 /// | `configuration` | an encoded `RaftCore.Configuration` |
 /// | `member/` and the id, big-endian | an encoded ``Member`` |
+/// | `removed/` and the id, big-endian | one zero byte: that member was removed |
 struct ClusterDirectory {
     var clusterID: UInt64
     var members: [Member]
+    /// By ascending id.
+    var removed: [NodeID] = []
     var origin: AppliedPlace
     var configuration: Configuration
 
@@ -21,6 +24,7 @@ struct ClusterDirectory {
     static let originKey: MetaName = "origin"
     static let configurationKey: MetaName = "configuration"
     static let memberPrefix: MetaName = "member/"
+    static let removedPrefix: MetaName = "removed/"
 
     init(clusterID: UInt64, members: [Member], origin: AppliedPlace, configuration: Configuration) {
         self.clusterID = clusterID
@@ -56,11 +60,20 @@ struct ClusterDirectory {
                 }
                 return member
             }
+            removed = try state.metas(prefix: Self.removedPrefix).map { name, _ in
+                try Array(name.bytes.dropFirst(Self.removedPrefix.bytes.count)).withUnsafeBytes { bytes in
+                    var reader = ByteReader(bytes)
+                    let id = NodeID(try reader.readUInt64BigEndian())
+                    try reader.expectEnd()
+                    return id
+                }
+            }
         } catch {
             throw NodeFailure(
                 part: .stateMachine, reason: "the state's description of its cluster is damaged: \(error)")
         }
         members.sort { $0.id < $1.id }
+        removed.sort()
         guard members.map(\.id) == self.configuration.members else {
             throw NodeFailure(
                 part: .stateMachine,
@@ -82,9 +95,11 @@ struct ClusterDirectory {
         try state.setMeta(configurationKey, configuration.encode())
     }
 
-    static func memberKey(_ id: NodeID) -> MetaName {
+    static func memberKey(_ id: NodeID) -> MetaName { key(memberPrefix, id) }
+
+    private static func key(_ prefix: MetaName, _ id: NodeID) -> MetaName {
         var writer = ByteWriter()
-        writer.write(memberPrefix.bytes)
+        writer.write(prefix.bytes)
         writer.writeBigEndian(id.rawValue)
         return MetaName(bytes: writer.finish())
     }
@@ -95,6 +110,12 @@ struct ClusterDirectory {
 
     static func remove(_ id: NodeID, from state: inout State) throws(StateError) {
         try state.setMeta(memberKey(id), nil)
+        try state.setMeta(key(removedPrefix, id), [0])
+    }
+
+    /// Who was removed is a member again.
+    static func welcomeBack(_ id: NodeID, to state: inout State) throws(StateError) {
+        try state.setMeta(key(removedPrefix, id), nil)
     }
 
     static func encode(origin: AppliedPlace) -> [UInt8] {

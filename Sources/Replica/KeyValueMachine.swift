@@ -26,6 +26,8 @@ package final class KeyValueMachine: NodeMachine {
     /// Up to where they were told.
     private var toldRevision: Revision
     private var members: [Member]
+    /// Members that there were, by ascending id: who comes back under one of these ids is told that it is gone.
+    private var removed: [NodeID]
     private var clusterID: UInt64
     /// What the lease clock shows, for any thread.
     package let leaseClock = LeaseClock()
@@ -38,6 +40,9 @@ package final class KeyValueMachine: NodeMachine {
     #endif
     /// Called when a snapshot has become the state, on the thread that applies; must not block.
     package var installed: (@Sendable (SnapshotDescription) -> Void)?
+    /// Called when there are other members, other parts, addresses or names, on the thread that applies; must not
+    /// block.
+    package var membershipChanged: (@Sendable (ReplicaMembership) -> Void)?
 
     /// Opens the member's state as it is on disk.
     /// - Returns: nil if the engine is empty: the member has never been part of a cluster.
@@ -52,6 +57,7 @@ package final class KeyValueMachine: NodeMachine {
         }
         if engine.size().total <= Self.checkedBytesMax { try state.check() }
         members = directory.members
+        removed = directory.removed
         clusterID = directory.clusterID
         origin = directory.origin
         configuration = directory.configuration
@@ -106,6 +112,10 @@ package final class KeyValueMachine: NodeMachine {
         }
     }
 
+    /// Lets go of the engine, so that the state can be opened again in this process. The machine must not be used
+    /// afterwards.
+    package func close() { engine.close() }
+
     package var applied: AppliedPlace {
         AppliedPlace(index: LogIndex(state.applied.index), term: Term(state.applied.term))
     }
@@ -142,6 +152,7 @@ package final class KeyValueMachine: NodeMachine {
                 try ClusterDirectory.write(members[position], to: &state)
             }
             try state.noteApplied(LogPosition(place))
+            membershipChanged?(membership)
             return .membersChanged(members)
         case .lease:
             let outcome = try state.apply(leaseRecord: body, at: LogPosition(place))
@@ -159,15 +170,20 @@ package final class KeyValueMachine: NodeMachine {
         _ configuration: Configuration, context: [UInt8], at place: AppliedPlace
     ) throws -> ReplicaResult {
         self.configuration = configuration
-        if !context.isEmpty {
-            let member = try context.withUnsafeBytes { try Member(decoding: $0) }
-            members.removeAll { $0.id == member.id }
-            members.append(member)
+        if let member = try context.withUnsafeBytes({ try MembershipContext(decoding: $0) }).member {
+            if let place = members.firstIndex(where: { $0.id == member.id }) {
+                members[place].peerURLs = member.peerURLs
+            } else {
+                members.append(member)
+            }
         }
         let present = configuration.members
         for member in members where !present.contains(member.id) {
             try ClusterDirectory.remove(member.id, from: &state)
+            removed.insert(member.id, at: removed.firstIndex { $0 >= member.id } ?? removed.endIndex)
         }
+        for id in removed where present.contains(id) { try ClusterDirectory.welcomeBack(id, to: &state) }
+        removed.removeAll { present.contains($0) }
         members.removeAll { !present.contains($0.id) }
         // A change that adds several tells of one: the others tell of themselves when they start.
         for id in present where !members.contains(where: { $0.id == id }) {
@@ -177,7 +193,24 @@ package final class KeyValueMachine: NodeMachine {
         for member in members { try ClusterDirectory.write(member, to: &state) }
         try ClusterDirectory.write(configuration, to: &state)
         try state.noteApplied(LogPosition(place))
+        membershipChanged?(membership)
         return .membersChanged(members)
+    }
+
+    package func objection(to change: ConfigurationChange, context: [UInt8]) -> ReplicaResult? {
+        let meant: MembershipContext
+        do {
+            meant = try context.withUnsafeBytes { try MembershipContext(decoding: $0) }
+        } catch {
+            // What cannot be read changes nothing: no reason for all members to stop.
+            return .membershipOutdated
+        }
+        guard let basis = meant.basis, basis != ReplicaView.membershipMark(configuration, members) else { return nil }
+        return .membershipOutdated
+    }
+
+    package var membership: ReplicaMembership {
+        ReplicaMembership(members: members, removed: removed, configuration: configuration)
     }
 
     package static func accepts(_ command: UnsafeRawBufferPointer) -> Bool {
@@ -265,12 +298,14 @@ package final class KeyValueMachine: NodeMachine {
             throw NodeFailure(part: .snapshot, reason: "the snapshot holds no cluster")
         }
         members = directory.members
+        removed = directory.removed
         clusterID = directory.clusterID
         origin = directory.origin
         configuration = directory.configuration
         lessor.reset()
         leaseClock.applied(state.leaseClock, in: applied.term)
         installed?(staged.description)
+        membershipChanged?(membership)
     }
 }
 

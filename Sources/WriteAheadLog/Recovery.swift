@@ -117,6 +117,24 @@ enum Recovery {
         return slash == directory.startIndex ? "/" : String(directory[..<slash])
     }
 
+    /// What the first segment's header names as the log's owner; nil if there is no segment.
+    static func identity(in directory: String, _ fileSystem: any FileSystem) throws(WALError) -> [UInt8]? {
+        let opened: Result<(sequence: UInt64, file: any File)?, FileError> = Result { () throws(FileError) in
+            guard fileSystem.exists(directory) else { return nil }
+            let sequences = try fileSystem.list(directory).compactMap(SegmentFormat.sequence(ofName:))
+            guard let first = sequences.min() else { return nil }
+            return (first, try fileSystem.open(directory + "/" + SegmentFormat.name(first), .read))
+        }
+        let found: (sequence: UInt64, file: any File)?
+        do throws(FileError) { found = try opened.get() } catch { throw .io(error) }
+        guard let (sequence, file) = found else { return nil }
+        var window = try SegmentWindow(file)
+        guard let block = unsafe try window.bytes(at: 0, count: SegmentFormat.headerBytes) else {
+            throw .corrupt(segment: sequence, offset: window.size, reason: "the segment ends inside its header")
+        }
+        return unsafe try SegmentHeader.decode(block, segment: sequence).header.identity
+    }
+
     private static func header(
         of sequence: UInt64, _ window: inout SegmentWindow, _ options: WALOptions
     ) throws(WALError) -> (header: SegmentHeader, checksum: UInt32) {

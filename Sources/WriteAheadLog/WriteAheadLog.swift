@@ -75,6 +75,14 @@ package struct WriteAheadLog: ~Copyable, Sendable {
         return WriteAheadLog(recovered: found, directory, fileSystem, options)
     }
 
+    /// Whose log is in the directory: what ``WALOptions/identity`` was when it was made. nil if there is none. Changes
+    /// nothing; the log must not be open.
+    package static func identity(
+        in directory: String, _ fileSystem: any FileSystem
+    ) throws(WALError) -> [UInt8]? {
+        try Recovery.identity(in: directory, fileSystem)
+    }
+
     private init(newIn directory: String, _ fileSystem: any FileSystem, _ options: WALOptions) {
         self.directory = directory
         self.fileSystem = fileSystem

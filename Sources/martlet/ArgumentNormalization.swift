@@ -6,7 +6,7 @@ enum ArgumentNormalization {
     ]
     private static let booleans: Set<String> = [
         "--hex", "--prefix", "--from-key", "--keys-only", "--count-only", "--print-value-only", "--prev-kv",
-        "--ignore-value", "--ignore-lease", "--range", "--cluster",
+        "--ignore-value", "--ignore-lease", "--range", "--cluster", "--learner",
     ]
     private static let groups: Set<String> = ["endpoint", "member"]
 

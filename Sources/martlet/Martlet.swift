@@ -24,7 +24,7 @@ struct Martlet: AsyncParsableCommand {
                 name: "Clients",
                 subcommands: [
                     PutCommand.self, GetCommand.self, DelCommand.self, StatusCommand.self, EndpointCommand.self,
-                    MemberCommand.self,
+                    MemberCommand.self, MoveLeaderCommand.self,
                 ]),
             CommandGroup(name: "Other", subcommands: [VersionCommand.self]),
         ])

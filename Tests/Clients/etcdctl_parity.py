@@ -28,9 +28,6 @@ KNOWN = []
 
 # What martlet has no service for yet (Documentation/roadmap.md).
 NOT_YET = [
-    ["member", "add", "m4", "--peer-urls=http://127.0.0.1:1"],
-    ["member", "remove", "1"],
-    ["move-leader", "1"],
     ["defrag"],
     ["snapshot", "save", "/dev/null"],
     ["auth", "status"],

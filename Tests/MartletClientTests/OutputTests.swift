@@ -299,6 +299,57 @@ struct OutputTests {
         ]
     }
 
+    @Test func `what changes the members prints, as etcdctl does`() throws {
+        func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+        var added = Etcdserverpb_MemberAddResponse()
+        added.header = members.header
+        added.members = members.members
+        added.member = members.members[1]
+        added.member.isLearner = false
+        #expect(
+            text(try MembershipOutput.add(added, name: "infra2", urls: "http://127.0.0.1:32380", .simple)) == """
+                Member fd422379fda50e48 added to cluster ef37ad9dc622a7c4
+
+                ETCD_NAME="infra2"
+                ETCD_INITIAL_CLUSTER="infra1=http://127.0.0.1:12380,\
+                infra2=http://127.0.0.1:32380,infra2=http://[::1]:32380"
+                ETCD_INITIAL_ADVERTISE_PEER_URLS="http://127.0.0.1:32380"
+                ETCD_INITIAL_CLUSTER_STATE="existing"
+
+                """)
+        added.member.isLearner = true
+        #expect(
+            text(try MembershipOutput.add(added, name: "n", urls: "u", .simple))
+                .hasPrefix("Member fd422379fda50e48 added as learner to cluster ef37ad9dc622a7c4\n"))
+        added.members = []
+        #expect(
+            text(try MembershipOutput.add(added, name: "n", urls: "u", .json))
+                == #"{"header":{"cluster_id":17237436991929493444,"member_id":18249187646912138824,"raft_term":2},"#
+                + #""member":{"ID":18249187646912138824,"#
+                + #""peerURLs":["http://127.0.0.1:32380","http://[::1]:32380"],"isLearner":true}}"# + "\n")
+        for format in [OutputFormat.table, .fields] {
+            #expect(throws: UnsupportedFormat(format: format)) {
+                try MembershipOutput.add(added, name: "n", urls: "u", format)
+            }
+        }
+        let removed = Etcdserverpb_MemberRemoveResponse.with { $0.header = members.header }
+        #expect(
+            text(try MembershipOutput.remove(removed, id: 0xabc, .simple))
+                == "Member              abc removed from cluster ef37ad9dc622a7c4\n")
+        let updated = Etcdserverpb_MemberUpdateResponse.with { $0.header = members.header }
+        #expect(
+            text(try MembershipOutput.update(updated, id: 0x8211_f1d0_f64f_3269, .simple))
+                == "Member 8211f1d0f64f3269 updated in cluster ef37ad9dc622a7c4\n")
+        let promoted = Etcdserverpb_MemberPromoteResponse.with { $0.header = members.header }
+        #expect(
+            text(try MembershipOutput.promote(promoted, id: 0x8211_f1d0_f64f_3269, .simple))
+                == "Member 8211f1d0f64f3269 promoted in cluster ef37ad9dc622a7c4\n")
+        #expect(
+            text(try MembershipOutput.moveLeader(.init(), from: 0xa1, to: 0xb2, .simple))
+                == "Leadership transferred from a1 to b2\n")
+        #expect(text(try MembershipOutput.moveLeader(.init(), from: 0xa1, to: 0xb2, .json)) == "{}\n")
+    }
+
     @Test func `member list`() {
         #expect(
             ClusterOutput.memberList(members, .simple)

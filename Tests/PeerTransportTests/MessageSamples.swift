@@ -87,7 +87,7 @@ struct MessageSamples {
             let reasons: [ConfigurationRefusal] = [
                 .undecodable("why"), .pending(at: LogIndex(number()), applied: LogIndex(number())), .isJoint,
                 .isNotJoint, .removesAllVoters, .unknownMembers(nodes()), .losesQuorum(silent: nodes()),
-                .impossible("more than one voter changed without entering joint config"),
+                .impossible("more than one voter changed without entering joint config"), .notCaughtUp(nodes()),
             ]
             return .configurationChangeRefused(number(), reason: reasons[random.below(reasons.count)])
         case 2:

@@ -37,6 +37,34 @@ import WriteAheadLog
         }
     }
 
+    @Test func `a log says whose it is before it is opened, and nothing is changed by asking`() async throws {
+        try await withDirectory { directory in
+            let disk = POSIXFileSystem()
+            #expect(try WriteAheadLog.identity(in: directory, disk) == nil)
+            #expect(!disk.exists(directory))
+            let options = testOptions(segmentBytes: 1 << 18, slice: 1 << 15)
+            var kept: [Kept] = []
+            var log = try openLog(disk, options, directory: directory, into: &kept)
+            for number in 0..<3000 { try log.keep(1, payload(number, 300), in: &kept) }
+            try log.synchronize()
+            try log.cut(before: kept[2500].location)
+            try log.close()
+            let files = try disk.list(directory).sorted()
+            #expect(try WriteAheadLog.identity(in: directory, disk) == options.identity)
+            #expect(try disk.list(directory).sorted() == files)
+            // Damage in the header is damage, not another owner.
+            let path = "\(directory)/\(files[0])"
+            let file = try disk.open(path, .readWrite)
+            try [UInt8(7)].withUnsafeBytes { try file.write($0, at: 50) }
+            file.close()
+            #expect {
+                try WriteAheadLog.identity(in: directory, disk)
+            } throws: { error in
+                if case WALError.corrupt(_, 12, _) = error { true } else { false }
+            }
+        }
+    }
+
     @Test func `readers read while the log goes on`() async throws {
         try await withDirectory { directory in
             var kept: [Kept] = []

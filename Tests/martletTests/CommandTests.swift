@@ -32,6 +32,11 @@ struct CommandTests {
         (["get", "a", "--prefix=false", "-w=json"], ["get", "a", "--write-out=json"]),
         (["put", "--", "--prefix=false", "-w=x"], ["put", "--", "--prefix=false", "-w=x"]),
         (["--hex", "member", "list"], ["member", "list", "--hex"]),
+        (
+            ["--endpoints", "x:1", "member", "add", "n", "--learner=true", "--peer-urls", "http://h:1"],
+            ["member", "add", "--endpoints", "x:1", "n", "--learner", "--peer-urls", "http://h:1"]
+        ),
+        (["-w", "json", "move-leader", "a1"], ["move-leader", "-w", "json", "a1"]),
         (["--version"], ["--version"]), (["--help"], ["--help"]), ([], []),
     ])
     func `global flags may stand before the command, as etcdctl allows`(arguments: [String], expected: [String]) {
@@ -47,6 +52,26 @@ struct CommandTests {
         }
         for name in ["serve", "dev", "put", "get", "del", "status", "endpoint", "member", "version", "help", "--help"] {
             try Martlet.checkCommand(name)
+        }
+    }
+
+    @Test func `member add wants a name and addresses`() throws {
+        let whole = try parse(
+            MemberAddCommand.self, "member", "add", "n", "--learner", "--peer-urls=http://h:1,http://h:2")
+        #expect(try whole.checked() == ("n", ["http://h:1", "http://h:2"]))
+        #expect(whole.learner)
+        for arguments in [[], ["n"], ["n", "o", "--peer-urls", "http://h:1"]] {
+            let command = try #require(
+                try Martlet.parseAsRoot(ArgumentNormalization.normalize(["member", "add"] + arguments))
+                    as? MemberAddCommand)
+            #expect(failure { _ = try command.checked() }?.exitCode == 128)
+        }
+    }
+
+    @Test func `ids are hexadecimal`() throws {
+        #expect(try MemberCommand.onlyID(["8e9e05c52164694d"]) == 0x8e9e_05c5_2164_694d)
+        for arguments in [[], ["8e", "8f"], ["xyz"], ["-1"], ["8e9e05c52164694d0"]] {
+            #expect(failure { _ = try MemberCommand.onlyID(arguments) }?.exitCode == 128)
         }
     }
 

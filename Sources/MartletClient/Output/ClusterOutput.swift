@@ -236,17 +236,17 @@ package enum ClusterOutput {
     private static func json(_ response: Etcdserverpb_MemberListResponse) -> JSONObject {
         .make {
             $0.object("header", header(response.hasHeader ? response.header : nil))
-            $0.objects(
-                "members",
-                response.members.map { member in
-                    .make {
-                        $0.number("ID", member.id)
-                        $0.string("name", member.name)
-                        $0.strings("peerURLs", member.peerUrls)
-                        $0.strings("clientURLs", member.clientUrls)
-                        $0.bool("isLearner", member.isLearner)
-                    }
-                })
+            $0.objects("members", response.members.map(json))
+        }
+    }
+
+    static func json(_ member: Etcdserverpb_Member) -> JSONObject {
+        .make {
+            $0.number("ID", member.id)
+            $0.string("name", member.name)
+            $0.strings("peerURLs", member.peerUrls)
+            $0.strings("clientURLs", member.clientUrls)
+            $0.bool("isLearner", member.isLearner)
         }
     }
 
@@ -276,7 +276,7 @@ package enum ClusterOutput {
 
     // MARK: Pieces
 
-    private static func header(_ header: Etcdserverpb_ResponseHeader?) -> JSONObject? {
+    static func header(_ header: Etcdserverpb_ResponseHeader?) -> JSONObject? {
         KeyValueOutput.json(header.map(WireHeader.init))
     }
 

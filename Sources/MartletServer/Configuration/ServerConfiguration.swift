@@ -21,6 +21,12 @@ package struct ServerConfiguration: Equatable, Sendable {
         case file(path: String)
     }
 
+    package enum MetricsKind: String, Sendable, CaseIterable {
+        case basic
+        /// With a histogram of every method's durations.
+        case extensive
+    }
+
     // Member
     package var name = "default"
     package var dataDirectory = ""
@@ -45,12 +51,23 @@ package struct ServerConfiguration: Equatable, Sendable {
     package static let watchProgressNotifyIntervalMin = Duration.milliseconds(100)
     package var watchProgressNotifyInterval = watchProgressNotifyIntervalDefault
 
+    // HTTP
+    /// Pages of which origins may ask (CORS).
+    var cors = AccessRules.Allowed.everything
+    /// The names that this server may be asked for by.
+    var hostWhitelist = AccessRules.Allowed.everything
+    /// Ports that serve metrics and health only.
+    package var listenMetricsURLs: [ServerURL] = []
+    package var metrics = MetricsKind.basic
+
     // Clustering
     package var initialAdvertisePeerURLs = [ServerURL(host: "localhost", port: 2380)]
     package var advertiseClientURLs = [ServerURL(host: "localhost", port: 2379)]
     package var initialClusterState = ClusterState.new
     package var initialCluster: InitialCluster
     package var preVote = true
+    package var strictReconfigCheck = true
+    package var maxLearners = 1
 
     // Logging
     package var logLevel = LogLevel.info

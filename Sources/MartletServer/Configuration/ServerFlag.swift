@@ -110,6 +110,25 @@ enum FlagText {
         return urls
     }
 
+    static func origins(_ text: String) throws(ConfigurationError) -> AccessRules.Allowed {
+        let parts = text.split(separator: ",").map(\.trimmed)
+        if parts.isEmpty || parts.contains("*") { return .everything }
+        for part in parts {
+            guard let scheme = part.utf8Range(of: "://"), ["http", "https"].contains(part[..<scheme.lowerBound]),
+                !part[scheme.upperBound...].isEmpty, !part[scheme.upperBound...].contains("/"),
+                part.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f })
+            else {
+                throw ConfigurationError("\"\(part)\" is not an origin; write it as http://host:port, or use *")
+            }
+        }
+        return .only(Set(parts))
+    }
+
+    static func names(_ text: String) -> AccessRules.Allowed {
+        let parts = text.split(separator: ",").map(\.trimmed)
+        return parts.isEmpty || parts.contains("*") ? .everything : .only(Set(parts))
+    }
+
     static func logOutputs(_ text: String) throws(ConfigurationError) -> [ServerConfiguration.LogOutput] {
         var outputs: [ServerConfiguration.LogOutput] = []
         for part in text.split(separator: ",").map(\.trimmed) {

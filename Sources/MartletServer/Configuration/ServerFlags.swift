@@ -123,6 +123,9 @@ enum ServerFlags {
     // A request becomes one record of the log and one frame between members; both hold 64 MiB.
     static let maxRequestBytesMax = 60 << 20
 
+    /// Each learner is sent everything, by the leader.
+    static let learnersMax = 100
+
     static let clustering: [ServerFlag] = [
         flag(
             "initial-cluster", .clustering, .value("members"), default: "${name}=${initial-advertise-peer-urls}",
@@ -159,6 +162,18 @@ enum ServerFlags {
             "Ask whether an election could be won before it is held, so that a member that comes back disturbs nobody."
         ) { (draft, text) throws(ConfigurationError) in
             draft.configuration.preVote = try FlagText.boolean(text)
+        },
+        flag(
+            "strict-reconfig-check", .clustering, .boolean, default: "true",
+            "Refuse changes of the members that could leave the cluster without a majority that answers."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.strictReconfigCheck = try FlagText.boolean(text)
+        },
+        flag(
+            "max-learners", .clustering, .value("number"), default: "1",
+            "How many learners there may be at a time. The same on all members."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.maxLearners = try FlagText.integer(text, 1...learnersMax)
         },
     ]
 
@@ -212,8 +227,21 @@ enum ServerFlags {
         notYet("peer-cert-allowed-hostname", .security, tls), notYet("peer-auto-tls", .security, boolean: true, tls),
         notYet("self-signed-cert-validity", .security, default: "1", tls), notYet("peer-crl-file", .security, tls),
         notYet("cipher-suites", .security, tls), notYet("tls-min-version", .security, default: "TLS1.2", tls),
-        notYet("tls-max-version", .security, tls), notYet("cors", .security, default: "*", "limiting origins"),
-        notYet("host-whitelist", .security, default: "*", "limiting host names"),
+        notYet("tls-max-version", .security, tls),
+        flag(
+            "cors", .security, .value("origins"), default: "*",
+            "Pages of which origins may send requests (CORS): http://host:port, several with commas between them; "
+                + "* is any."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.cors = try FlagText.origins(text)
+        },
+        flag(
+            "host-whitelist", .security, .value("names"), default: "*",
+            "The host names that requests over HTTP may ask for, with commas between them; * is any. Against pages "
+                + "that abuse a name they do not own."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.hostWhitelist = FlagText.names(text)
+        },
         notYet("peer-skip-client-san-verification", .security, boolean: true, tls),
     ]
 
@@ -225,10 +253,19 @@ enum ServerFlags {
 
     static let monitoring: [ServerFlag] = [
         notYet("enable-pprof", .monitoring, boolean: true, "profiling over HTTP"),
-        notYet("metrics", .monitoring, default: "basic", "the extensive metrics"),
-        notYet(
-            "listen-metrics-urls", .monitoring,
-            "a port of its own for the metrics; the client port serves /metrics and /health"),
+        flag(
+            "metrics", .monitoring, .value("kind"), default: "basic",
+            "basic, or extensive: with a histogram of how long each method's calls take."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.metrics = try FlagText.oneOf(text, ServerConfiguration.MetricsKind.self)
+        },
+        flag(
+            "listen-metrics-urls", .monitoring, .value("urls"), default: "",
+            "Where /metrics, /health, /livez and /readyz are served besides the client port: http://address:port, "
+                + "several with commas between them."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.listenMetricsURLs = text.isEmpty ? [] : try FlagText.listenURLs(text)
+        },
         notYet("enable-log-rotation", .logging, boolean: true, "rotating the log; logrotate can do it"),
         notYet(
             "log-rotation-config-json", .logging,
@@ -280,9 +317,6 @@ enum ServerFlags {
         notYet("discovery-proxy", .clustering, discovery), notYet("discovery-srv", .clustering, discovery),
         notYet("discovery-srv-name", .clustering, discovery),
         notYet(
-            "strict-reconfig-check", .clustering, default: "true", boolean: true,
-            "switching the check of membership changes off"),
-        notYet(
             "auto-compaction-retention", .clustering, default: "0",
             "compaction by the server; etcdctl compact does it by hand"),
         notYet(
@@ -308,7 +342,6 @@ enum ServerFlags {
         notYet(
             "bootstrap-defrag-threshold-megabytes", .features, default: "0",
             "defragmenting at start, for which the engine has no need"),
-        notYet("max-learners", .features, default: "1", "more than one learner"),
         notYet("downgrade-check-time", .features, default: "5s", "downgrading"),
         notYet(
             "snapshot-catchup-entries", .features, default: "5000",

@@ -2,6 +2,7 @@ import EtcdAPI
 import HTTP2
 import MVCC
 import Raft
+import RaftCore
 
 // Between etcd's messages and the store's own types: the only place that knows both.
 
@@ -143,6 +144,19 @@ extension GRPCStatus {
 
     init(_ error: EtcdError) { self.init(GRPCCode(rawValue: error.code.rawValue) ?? .unknown, error.message) }
 
+    /// Why the leader did not take a change of the members.
+    init(_ refusal: ConfigurationRefusal) {
+        switch refusal {
+        case .notCaughtUp: self.init(EtcdError.learnerNotReady)
+        case .losesQuorum: self.init(EtcdError.unhealthy)
+        case .removesAllVoters: self.init(EtcdError.memberNotEnoughStarted)
+        case .unknownMembers: self.init(EtcdError.memberNotFound)
+        // Another change did not come to its end in time.
+        case .pending, .isJoint: self.init(EtcdError.timeout)
+        case .undecodable, .isNotJoint, .impossible: self.init(.unknown, "etcdserver: \(refusal)")
+        }
+    }
+
     init(_ failure: RequestFailure) {
         switch failure {
         case .noLeader: self.init(EtcdError.noLeader)
@@ -150,7 +164,7 @@ extension GRPCStatus {
         case .tooManyRequests: self.init(EtcdError.tooManyRequests)
         case .timedOut: self.init(EtcdError.timeout)
         case .timedOutByLeaderFailure: self.init(EtcdError.timeoutDueToLeaderFail)
-        case .configurationRefused(let reason): self.init(.failedPrecondition, "etcdserver: \(reason)")
+        case .configurationRefused(let reason): self.init(reason)
         case .notMember, .stopped: self.init(EtcdError.stopped)
         }
     }

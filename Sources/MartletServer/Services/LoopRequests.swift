@@ -3,12 +3,14 @@ import MVCC
 import NIOCore
 import Raft
 import Replica
+import Synchronization
 
 /// One event loop's open requests. Those that arrive in one round of the loop go to the replica together, and those
 /// that are answered together are written and flushed together: each stage hands over batches, not requests.
 final class LoopRequests: @unchecked Sendable {  // used on its event loop only, but for the sinks
     let eventLoop: any EventLoop
     private let node: RaftNode<KeyValueMachine>
+    private let failures: RequestFailures
     private var proposals: [CommandProposal<KeyValueMachine>] = []
     private var readers: [Reader] = []
     private var isScheduled = false
@@ -29,9 +31,12 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
     typealias ResultHandler = (Swift.Result<ReplicaResult, RequestFailure>) -> Void
     typealias Reader = (Swift.Result<ReplicaView, RequestFailure>) -> Void
 
-    init(eventLoop: any EventLoop, node: RaftNode<KeyValueMachine>, leaseClock: LeaseClock) {
+    init(
+        eventLoop: any EventLoop, node: RaftNode<KeyValueMachine>, leaseClock: LeaseClock, failures: RequestFailures
+    ) {
         self.eventLoop = eventLoop
         self.node = node
+        self.failures = failures
         resultSink = ResultSink(self)
         viewSink = ViewSink(self)
         renewals = LeaseRenewals(requests: self, node: node, clock: leaseClock)
@@ -83,7 +88,10 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
     fileprivate func completeResults(_ replies: [Reply<ReplicaResult>]) {
         let flushes = FlushCoordinator.on(eventLoop)
         flushes.beginBatch()
-        for reply in replies { waitingResults.remove(reply.token)?(reply.answer) }
+        for reply in replies {
+            if case .failure = reply.answer { failures.proposals.add(1, ordering: .relaxed) }
+            waitingResults.remove(reply.token)?(reply.answer)
+        }
         flushes.endBatch()
     }
 
@@ -91,6 +99,7 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
         let flushes = FlushCoordinator.on(eventLoop)
         flushes.beginBatch()
         for reply in replies {
+            if case .failure = reply.answer { failures.reads.add(1, ordering: .relaxed) }
             for reader in waitingReads.remove(reply.token) ?? [] { reader(reply.answer) }
         }
         flushes.endBatch()

@@ -8,7 +8,7 @@ import RaftCore
 import Replica
 import SwiftProtobuf
 
-/// `etcdserverpb.Maintenance`, as far as it goes yet: status, hashes, and the list of alarms.
+/// `etcdserverpb.Maintenance`, as far as it goes yet: status, hashes, the list of alarms, and moving the leader.
 struct MaintenanceService: Sendable {
     let context: ServiceContext
 
@@ -19,6 +19,7 @@ struct MaintenanceService: Sendable {
     func register(in methods: inout GRPCMethods) {
         methods.register("/etcdserverpb.Maintenance/Status", .unary { call, _ in status(call) })
         methods.register("/etcdserverpb.Maintenance/HashKV", .unary { call, message in hashKV(call, message) })
+        methods.register("/etcdserverpb.Maintenance/MoveLeader", .unary { call, message in moveLeader(call, message) })
         methods.register("/etcdserverpb.Maintenance/Alarm", .unary { call, message in alarm(call, message) })
     }
 

@@ -19,6 +19,7 @@ final class ServiceContext: Sendable {
     let workers: NIOThreadPool
     let sizes: StateSizes
     let leaseClock: LeaseClock
+    let failures = RequestFailures()
     private let loops: [LoopRequests]
 
     struct RequestLimits: Sendable {
@@ -39,7 +40,9 @@ final class ServiceContext: Sendable {
         self.workers = workers
         self.sizes = sizes
         self.leaseClock = leaseClock
-        loops = eventLoops.map { LoopRequests(eventLoop: $0, node: node, leaseClock: leaseClock) }
+        loops = eventLoops.map { [failures] in
+            LoopRequests(eventLoop: $0, node: node, leaseClock: leaseClock, failures: failures)
+        }
     }
 
     func requests(on eventLoop: any EventLoop) -> LoopRequests {
@@ -60,6 +63,12 @@ final class ServiceContext: Sendable {
         guard let quota = limits.quotaBytes else { return false }
         return sizes.total >= quota
     }
+}
+
+/// How many requests the replica did not answer with a result.
+final class RequestFailures: Sendable {
+    let proposals = Atomic<UInt64>(0)
+    let reads = Atomic<UInt64>(0)
 }
 
 /// How large the state is on disk, as of the last look.

@@ -191,11 +191,17 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
                 part: .stateMachine, reason: "entry \(entry.index.rawValue) is no configuration change: \(error)")
         }
         let id = change.context.withUnsafeBytes { ProposalID(reading: $0) }
+        var context = Array(change.context.dropFirst(ProposalID.encodedBytes))
+        let objection = machine.objection(to: change, context: context)
+        if objection != nil {
+            // Zero names nobody: the entry has its place, and changes nothing.
+            change.changes = change.changes.map { MemberChange($0.kind, NodeID(0)) }
+            context = []
+        }
         configuration = try configuration.applying(change)
-        let context = Array(change.context.dropFirst(ProposalID.encodedBytes))
         let result = try machine.apply(configuration, context: context, at: place)
         outlets.consensus.post(.configurationApplied(change, at: entry.index))
-        if let id { answer(id, result) }
+        if let id { answer(id, objection ?? result) }
     }
 
     private func askForProposals() {

@@ -642,7 +642,10 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         status.commit = core.commitIndex
         status.applied = applied
         status.lastIndex = core.lastIndex
-        status.isLearner = core.currentConfiguration.learners.contains(options.id)
+        let configuration = core.currentConfiguration
+        status.isLearner = configuration.learners.contains(options.id)
+        // The configuration is here before the state is that it came with.
+        status.isJoining = configuration.voters.isEmpty || published.isJoining && installing != nil
         guard status != published else { return }
         published = status
         let status = status

@@ -71,7 +71,9 @@ final class LogStage<Machine: NodeMachine>: Stage {
             if let lastWrite {
                 let start = outlets.world.now()
                 try log.synchronize()
-                outlets.published.lastSyncNanoseconds.store(outlets.world.now() - start, ordering: .relaxed)
+                let taken = outlets.world.now() - start
+                outlets.published.lastSyncNanoseconds.store(taken, ordering: .relaxed)
+                outlets.published.logSyncs.record(taken)
                 consensus.post(.persisted(lastWrite))
                 sealAt = now + Self.sealAfterNanoseconds
             }

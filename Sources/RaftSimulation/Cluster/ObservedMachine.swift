@@ -49,6 +49,10 @@ package final class ObservedMachine: NodeMachine {
         return try machine.apply(configuration, context: context, at: place)
     }
 
+    package func objection(to change: ConfigurationChange, context: [UInt8]) -> ReplicaResult? {
+        machine.objection(to: change, context: context)
+    }
+
     package static func accepts(_ command: UnsafeRawBufferPointer) -> Bool { KeyValueMachine.accepts(command) }
     package static func isQuick(_ command: UnsafeRawBufferPointer) -> Bool { KeyValueMachine.isQuick(command) }
 

@@ -152,7 +152,8 @@ final class Operator {
 
     private func context(of id: NodeID?) -> [UInt8] {
         guard let id else { return [] }
-        return Member(id: id, name: "m\(id.rawValue)", peerURLs: ["sim://\(id.rawValue)"], clientURLs: []).encode()
+        let member = Member(id: id, name: "m\(id.rawValue)", peerURLs: ["sim://\(id.rawValue)"], clientURLs: [])
+        return MembershipContext(member: member).encode()
     }
 
     private func ask(_ change: ConfigurationChange, through draw: Int) {

@@ -1,10 +1,28 @@
 import ArgumentParser
+import EtcdAPI
 import MartletClient
 
 struct MemberCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "member", abstract: "Asks about the members of the cluster.", subcommands: [MemberListCommand.self]
-    )
+        commandName: "member", abstract: "Asks about the members of the cluster, and changes them.",
+        subcommands: [
+            MemberListCommand.self, MemberAddCommand.self, MemberRemoveCommand.self, MemberUpdateCommand.self,
+            MemberPromoteCommand.self,
+        ])
+
+    /// A member's id as it is printed.
+    static func id(_ text: String) throws(CommandFailure) -> UInt64 {
+        guard let id = UInt64(text, radix: 16) else {
+            throw .badArguments("bad member ID arg (\(text)), expecting ID in Hex")
+        }
+        return id
+    }
+
+    /// The one id that a command has for an argument.
+    static func onlyID(_ arguments: [String]) throws(CommandFailure) -> UInt64 {
+        guard arguments.count == 1 else { throw .badArguments("member ID is not provided, or more than one is") }
+        return try id(arguments[0])
+    }
 }
 
 struct MemberListCommand: AsyncParsableCommand {
@@ -22,5 +40,95 @@ struct MemberListCommand: AsyncParsableCommand {
             try await client.memberList(linearizable: consistency == "l")
         }
         Output.print(ClusterOutput.memberList(response, format, hex: global.prefersHex))
+    }
+}
+
+struct MemberAddCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "add", abstract: "Adds a member, and prints how it is to be started.",
+        discussion:
+            "Then start it with an empty directory: martlet serve with what is printed, as flags or environment.")
+
+    @Argument(help: "The new member's name.") var arguments: [String] = []
+    @Option(
+        help: ArgumentHelp("Where other members find it, several with commas between them.", valueName: "urls"))
+    var peerUrls = ""
+    @Flag(help: "As a learner: it gets everything, and does not vote until it is promoted.") var learner = false
+    @OptionGroup var global: GlobalOptions
+
+    func checked() throws(CommandFailure) -> (name: String, urls: [String]) {
+        guard let name = arguments.first else { throw .badArguments("member name not provided") }
+        guard arguments.count == 1 else { throw .badArguments("too many arguments") }
+        guard !peerUrls.isEmpty else { throw .badArguments("member peer urls not provided; use --peer-urls") }
+        return (name, peerUrls.split(separator: ",", omittingEmptySubsequences: false).map(String.init))
+    }
+
+    func run() async throws {
+        let (name, urls) = try checked()
+        let format = try global.format()
+        let isLearner = learner
+        let response = try await global.call(isWrite: true) { (client) throws(ClientError) in
+            try await client.memberAdd(peerURLs: urls, asLearner: isLearner)
+        }
+        try global.write { () throws(UnsupportedFormat) in
+            try MembershipOutput.add(response, name: name, urls: peerUrls, format)
+        }
+    }
+}
+
+struct MemberRemoveCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "remove", abstract: "Removes a member.")
+
+    @Argument(help: "The member's id, in hexadecimal.") var arguments: [String] = []
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let id = try MemberCommand.onlyID(arguments)
+        let format = try global.format()
+        let response = try await global.call(isWrite: true) { (client) throws(ClientError) in
+            try await client.memberRemove(id)
+        }
+        try global.write { () throws(UnsupportedFormat) in try MembershipOutput.remove(response, id: id, format) }
+    }
+}
+
+struct MemberUpdateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "update", abstract: "Changes where the others find a member.")
+
+    @Argument(help: "The member's id, in hexadecimal.") var arguments: [String] = []
+    @Option(
+        help: ArgumentHelp("Where other members find it, several with commas between them.", valueName: "urls"))
+    var peerUrls = ""
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let id = try MemberCommand.onlyID(arguments)
+        guard !peerUrls.isEmpty else {
+            throw CommandFailure.badArguments("member peer urls not provided; use --peer-urls")
+        }
+        let urls = peerUrls.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        let format = try global.format()
+        let response = try await global.call(isWrite: true) { (client) throws(ClientError) in
+            try await client.memberUpdate(id, peerURLs: urls)
+        }
+        try global.write { () throws(UnsupportedFormat) in try MembershipOutput.update(response, id: id, format) }
+    }
+}
+
+struct MemberPromoteCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "promote", abstract: "Makes a learner vote.")
+
+    @Argument(help: "The learner's id, in hexadecimal.") var arguments: [String] = []
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let id = try MemberCommand.onlyID(arguments)
+        let format = try global.format()
+        let response = try await global.call(isWrite: true) { (client) throws(ClientError) in
+            try await client.memberPromote(id)
+        }
+        try global.write { () throws(UnsupportedFormat) in try MembershipOutput.promote(response, id: id, format) }
     }
 }

@@ -11,9 +11,12 @@ final class TestCluster: Sendable {
     /// How long members that run may take until they answer.
     static let readyTimeout = Duration.seconds(20)
 
-    let members: [TestMember]
     let directory: String
     let token: String
+    private let flags: [String]
+    private let list: Mutex<[TestMember]>
+    /// Those that are in the cluster, or should be.
+    var members: [TestMember] { list.withLock { $0 } }
 
     private static let count = Mutex(0)
 
@@ -38,7 +41,8 @@ final class TestCluster: Sendable {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         self.directory = directory
         self.token = token
-        members = (1...memberCount).map { number in
+        self.flags = flags
+        let members = (1...memberCount).map { number in
             TestMember(
                 name: "m\(number)", clientPort: FreePorts.port(), peerPort: FreePorts.port(),
                 directory: directory, executable: executable)
@@ -53,6 +57,77 @@ final class TestCluster: Sendable {
                     "--listen-peer-urls=\(member.peerURL)", "--initial-advertise-peer-urls=\(member.peerURL)",
                     "--initial-cluster=\(all)", "--initial-cluster-token=\(token)",
                 ] + flags)
+        }
+        list = Mutex(members)
+    }
+
+    // MARK: Membership
+
+    /// Adds a member by an API call, and leaves it to be started. What only comes with time (that the others have been
+    /// connected for five seconds, that the one before has caught up) is waited for.
+    func add(
+        _ name: String, through client: EtcdClient, asLearner: Bool = false, within time: Duration = .seconds(30)
+    ) async throws -> TestMember {
+        let member = TestMember(
+            name: name, clientPort: FreePorts.port(), peerPort: FreePorts.port(), directory: directory,
+            executable: Self.executable ?? "")
+        let answer = try await eventually(within: time, passing: [.unhealthy, .memberNotEnoughStarted]) {
+            () throws(ClientError) in try await client.memberAdd(peerURLs: [member.peerURL], asLearner: asLearner)
+        }
+        let all = answer.members.map { each in
+            "\(each.id == answer.member.id ? name : each.name)=\(each.peerUrls.joined())"
+        }
+        setJoinFlags(of: member, initialCluster: all.joined(separator: ","))
+        return member
+    }
+
+    func setJoinFlags(of member: TestMember, initialCluster: String) {
+        let clientURL = "http://127.0.0.1:\(member.clientPort)"
+        member.setFlags(
+            [
+                "--name=\(member.name)", "--data-dir=\(member.dataDirectory)", "--listen-client-urls=\(clientURL)",
+                "--advertise-client-urls=\(clientURL)", "--listen-peer-urls=\(member.peerURL)",
+                "--initial-advertise-peer-urls=\(member.peerURL)", "--initial-cluster=\(initialCluster)",
+                "--initial-cluster-state=existing",
+            ] + flags)
+    }
+
+    func include(_ member: TestMember) { list.withLock { $0.append(member) } }
+    func exclude(_ member: TestMember) { list.withLock { $0.removeAll { $0 === member } } }
+
+    /// Adds a member that votes, starts it and waits until it answers.
+    @discardableResult
+    func join(_ name: String, through client: EtcdClient) async throws -> TestMember {
+        let member = try await add(name, through: client)
+        try start(member)
+        include(member)
+        try await waitUntilReady()
+        return member
+    }
+
+    /// Its id, by its name.
+    func id(of member: TestMember, by client: EtcdClient) async throws -> UInt64 {
+        guard let found = try await client.memberList().members.first(where: { $0.name == member.name }) else {
+            throw ClusterFailure("\(member.name) is no member")
+        }
+        return found.id
+    }
+
+    /// Asks again while the answer is one of these errors, or that there is no leader just now.
+    func eventually<Answer: Sendable>(
+        within time: Duration = .seconds(20), passing errors: [EtcdError],
+        _ ask: () async throws(ClientError) -> Answer
+    ) async throws -> Answer {
+        let deadline = ContinuousClock.now + time
+        while true {
+            do throws(ClientError) {
+                return try await ask()
+            } catch {
+                guard case .etcd(let reason) = error, errors.contains(reason) || reason == .noLeader,
+                    ContinuousClock.now < deadline
+                else { throw ClusterFailure("\(error)") }
+            }
+            try await Task.sleep(for: .milliseconds(50))
         }
     }
 

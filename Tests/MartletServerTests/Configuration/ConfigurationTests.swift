@@ -38,6 +38,8 @@ struct ConfigurationSourcesTests {
         #expect(configuration.listenPeerURLs == [ServerURL(host: "localhost", port: 2380)])
         #expect(configuration.heartbeatIntervalMilliseconds == 100)
         #expect(configuration.electionTimeoutMilliseconds == 1_000)
+        #expect(configuration.strictReconfigCheck)
+        #expect(configuration.maxLearners == 1)
         #expect(configuration.snapshotCount == 10_000)
         #expect(configuration.maxRequestBytes == 1_572_864)
         #expect(configuration.maxTxnOps == 128)
@@ -91,6 +93,7 @@ struct ConfigurationSourcesTests {
             "--max-concurrent-streams", "9", "--grpc-keepalive-min-time", "1s", "--grpc-keepalive-interval", "1h30m",
             "--grpc-keepalive-timeout", "1500ms", "--pre-vote=false", "--logger", "zap", "--log-level", "warn",
             "--log-format", "console", "--log-outputs", "stdout,/var/log/martlet.log,stderr",
+            "--strict-reconfig-check=false", "--max-learners", "3",
         ])
         #expect(configuration.name == "a")
         #expect(configuration.dataDirectory == "/d")
@@ -114,6 +117,8 @@ struct ConfigurationSourcesTests {
         #expect(configuration.grpcKeepaliveInterval == .seconds(5_400))
         #expect(configuration.grpcKeepaliveTimeout == .milliseconds(1_500))
         #expect(!configuration.preVote)
+        #expect(!configuration.strictReconfigCheck)
+        #expect(configuration.maxLearners == 3)
         #expect(configuration.logLevel == .warn)
         #expect(configuration.logFormat == .console)
         #expect(configuration.logOutputs == [.standardOutput, .file(path: "/var/log/martlet.log"), .standardError])
@@ -242,8 +247,8 @@ struct ConfigurationErrorTests {
     }
 
     @Test(arguments: [
-        ["--cert-file="], ["--auto-tls=false"], ["--strict-reconfig-check"], ["--auto-compaction-mode", "periodic"],
-        ["--metrics=basic"], ["--experimental-corrupt-check-time=0s"],
+        ["--cert-file="], ["--auto-tls=false"], ["--auto-compaction-mode", "periodic"],
+        ["--enable-pprof=false"], ["--experimental-corrupt-check-time=0s"],
     ])
     func `a flag that is not there yet may be given its default`(arguments: [String]) {
         #expect(message(arguments) == "no error")

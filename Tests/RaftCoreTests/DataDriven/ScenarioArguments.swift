@@ -67,6 +67,7 @@ extension DataDrivenCase {
         let isStrict = try boolean("strict") ?? false
         options.refusesUnknownMembers = isStrict
         options.refusesQuorumLoss = isStrict
+        options.promotesOnlyCaughtUp = isStrict
         options.announcesCommit = try boolean("announces-commit") ?? true
         options.returnsLeadership = try boolean("returns-leadership") ?? true
         options.priorities = try (argument("priorities")?.values ?? []).map { text in

@@ -89,6 +89,7 @@ import Testing
                     options.priorities = [.init(id: NodeID(1), priority: 2), .init(id: NodeID(2), priority: 1)]
                 }
                 options.refusesQuorumLoss = bits & 1024 != 0
+                options.promotesOnlyCaughtUp = bits & 2048 != 0
                 configure(&options)
             }
             for place in cluster.members.indices {

@@ -96,6 +96,7 @@ struct TestCluster {
         var options = RaftCore.Options(id: id, randomSeed: id.rawValue &* 7919)
         options.preVote = false
         options.checkQuorum = false
+        options.promotesOnlyCaughtUp = false
         configure(&options)
         var disk = Disk()
         disk.snapshot.configuration = configuration
@@ -407,6 +408,7 @@ struct Lone {
         var options = RaftCore.Options(id: NodeID(id), randomSeed: id)
         options.preVote = false
         options.checkQuorum = false
+        options.promotesOnlyCaughtUp = false
         configure(&options)
         core = RaftCore(
             options: options,

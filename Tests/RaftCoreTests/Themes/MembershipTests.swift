@@ -164,6 +164,72 @@ import Testing
         #expect(voters(cluster, 1) == [1, 3])
     }
 
+    /// 20 entries and a learner that has the first `match` of them.
+    private func withLearner(
+        at match: Int, isChecked: Bool = true, configure: (inout RaftCore.Options) -> Void = { _ in }
+    ) -> TestCluster {
+        var cluster = settled(3) {
+            $0.promotesOnlyCaughtUp = isChecked
+            configure(&$0)
+        }
+        cluster.add(NodeID(4), Configuration())
+        cluster.change(1, "l4")
+        cluster.tickAll()
+        while cluster.core(1).lastIndex.rawValue < UInt64(match) { cluster.propose(1, [1]) }
+        cluster.tickAll()
+        cluster.isolated = [4]
+        while cluster.core(1).lastIndex.rawValue < 20 { cluster.propose(1, [1]) }
+        cluster.tickAll()
+        return cluster
+    }
+
+    @Test func `a learner is made a voter when it has nine tenths of the leader's log, and not sooner`() {
+        var late = withLearner(at: 17)
+        #expect(late.peer(4, of: 1).match == LogIndex(17))
+        late.change(1, "v4")
+        #expect(late[1].refusedChanges.map(\.reason) == [.notCaughtUp([NodeID(4)])])
+        #expect(voters(late, 1) == [1, 2, 3])
+        // The empty entry in the refused one's place has made the log longer, and the learner catches up.
+        late.isolated = []
+        late.step(1, .unreachable(NodeID(4)))
+        late.tickAll(3)
+        late.change(1, "v4")
+        #expect(late[1].refusedChanges.count == 1)
+        #expect(voters(late, 1) == [1, 2, 3, 4])
+
+        var inTime = withLearner(at: 18)
+        inTime.change(1, "v4")
+        #expect(inTime[1].refusedChanges.isEmpty)
+        #expect(voters(inTime, 1) == [1, 2, 3, 4])
+    }
+
+    @Test func `a change of several steps with a learner that is behind is refused as a whole`() {
+        var cluster = withLearner(at: 10)
+        cluster.change(1, "v4 r2")
+        #expect(cluster[1].refusedChanges.map(\.reason) == [.notCaughtUp([NodeID(4)])])
+        #expect(voters(cluster, 1) == [1, 2, 3])
+        // Who is new is no learner that is behind; and a learner may go.
+        cluster.change(1, "v5 r4")
+        #expect(cluster[1].refusedChanges.count == 1)
+    }
+
+    @Test func `the caller may vouch for a learner that is behind`() {
+        var cluster = withLearner(at: 10, isChecked: false)
+        cluster.change(1, "v4")
+        #expect(cluster[1].refusedChanges.isEmpty)
+        #expect(voters(cluster, 1) == [1, 2, 3, 4])
+    }
+
+    @Test func `a follower that passed the change on hears why it was refused`() {
+        var cluster = withLearner(at: 10)
+        cluster.change(2, "v4")
+        let reasons = cluster[1].refusedForwards.map { refused in
+            if case .configurationChange(_, let reason) = refused.what { reason } else { nil as ConfigurationRefusal? }
+        }
+        #expect(reasons == [.notCaughtUp([NodeID(4)])])
+        #expect(voters(cluster, 1) == [1, 2, 3])
+    }
+
     @Test func `a refused change leaves the one that was pending alone`() {
         var cluster = settled(3)
         cluster[1].appliesLate = true

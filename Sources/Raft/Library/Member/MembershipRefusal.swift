@@ -15,6 +15,8 @@ public enum MembershipRefusal: Error, Hashable, Sendable {
     case doesNotVote(NodeID)
     /// Nobody would vote any more.
     case removesAllVoters
+    /// These learners are to vote, and did not get near the end of the leader's log in time.
+    case notCaughtUp([NodeID])
     /// Another change is under way and did not come to its end in time.
     case anotherUnderWay
     /// The leader could not read the change, or finds that it does not lead from this membership to another.
@@ -31,6 +33,8 @@ extension MembershipRefusal: CustomStringConvertible {
         case .votesAlready(let id): "member \(id) votes already"
         case .doesNotVote(let id): "member \(id) does not vote"
         case .removesAllVoters: "nobody would vote any more"
+        case .notCaughtUp(let ids):
+            "not in sync with the leader yet: \(ids.map(\.description).joined(separator: ", "))"
         case .anotherUnderWay: "another change is under way"
         case .impossible(let reason): reason
         }

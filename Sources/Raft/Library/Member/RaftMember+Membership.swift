@@ -49,7 +49,8 @@ extension RaftMember {
                 _ = try await proposals.ask { ticket in running.node.change(change, ticket: ticket) }
                 return try await waitUntilSettled(until: end)
             } catch {
-                // Nothing was proposed: there is no leader yet, or the change before this one is not applied yet.
+                // Nothing was proposed: there is no leader yet, or the change before this one is not applied yet, or
+                // who is to vote has not caught up yet.
                 guard ContinuousClock.now < end, isWorthRepeating(error) else { throw await explained(error) }
                 try await pause()
             }
@@ -58,7 +59,7 @@ extension RaftMember {
 
     private func isWorthRepeating(_ error: RaftError) -> Bool {
         switch error {
-        case .noLeader, .overloaded, .membershipRefused(.anotherUnderWay): true
+        case .noLeader, .overloaded, .membershipRefused(.anotherUnderWay), .membershipRefused(.notCaughtUp): true
         default: false
         }
     }

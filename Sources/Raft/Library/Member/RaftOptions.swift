@@ -57,6 +57,9 @@ public struct RaftOptions: Sendable {
     public var handsOverOnShutdown = true
     /// Whether changes of the membership that would leave too few voters that can be reached are refused.
     public var guardsQuorum = true
+    /// Whether a learner may vote only once it has nine tenths of the leader's log. A change that would make it vote
+    /// sooner waits for it, for ``requestTimeout`` at most.
+    public var promotesOnlyCaughtUp = true
 
     /// Tests have one in which threads run out.
     var makeWorld: @Sendable () -> any World = { ThreadWorld() }
@@ -88,6 +91,7 @@ public struct RaftOptions: Sendable {
         options.preVote = preVote
         options.readMode = readMode == .lease ? .lease : .quorum
         options.refusesQuorumLoss = guardsQuorum
+        options.promotesOnlyCaughtUp = promotesOnlyCaughtUp
         options.priorities = priorities.keys.sorted().map { .init(id: $0, priority: priorities[$0] ?? 0) }
         options.requestTimeoutNanoseconds = requestTimeout.nanoseconds
         options.readRetryNanoseconds = min(options.readRetryNanoseconds, options.tickNanoseconds * 5)

@@ -104,6 +104,7 @@ extension RaftError {
             // One is enough to know what is wrong.
             case .unknownMembers(let ids): ids.first.map { .unknownMember($0) } ?? .membershipRefused(.impossible(""))
             case .losesQuorum(let silent): .wouldLoseQuorum(unreachable: silent)
+            case .notCaughtUp(let learners): .membershipRefused(.notCaughtUp(learners))
             }
     }
 }

@@ -1,0 +1,89 @@
+import HTTP2
+import NIOCore
+
+/// Finds who answers a plain request, by its path.
+struct PlainRouter: Sendable {
+    /// Answers on the event loop, at once or later.
+    typealias Handler = @Sendable (PlainRequest, any EventLoop, @escaping @Sendable (PlainResponse) -> Void) -> Void
+    /// Takes a request piece by piece.
+    typealias StreamHandler = @Sendable (PlainRequest, any PlainStreamAnswer) -> any PlainStreamReceiver
+
+    enum Match: Sendable {
+        case answer(PlainResponse)
+        case whole(Handler)
+        case stream(StreamHandler)
+    }
+
+    private struct Route: Sendable {
+        var methods: [String]
+        var otherMethod: PlainResponse
+        var match: Match
+    }
+
+    private var routes: [String: Route] = [:]
+    /// nil: everybody may ask, and no origins are named (the ports for metrics).
+    private let access: AccessRules?
+
+    init(access: AccessRules? = nil) { self.access = access }
+
+    mutating func on(_ methods: [String], _ path: String, _ handler: @escaping Handler) {
+        add(path, Route(methods: methods, otherMethod: .methodNotAllowed(methods), match: .whole(handler)))
+    }
+
+    /// POST alone, as the gateway has it.
+    mutating func onPost(_ path: String, otherMethod: PlainResponse, _ handler: @escaping Handler) {
+        add(path, Route(methods: ["POST"], otherMethod: otherMethod, match: .whole(handler)))
+    }
+
+    mutating func onPost(_ path: String, otherMethod: PlainResponse, stream handler: @escaping StreamHandler) {
+        add(path, Route(methods: ["POST"], otherMethod: otherMethod, match: .stream(handler)))
+    }
+
+    private mutating func add(_ path: String, _ route: Route) {
+        precondition(routes[path] == nil, "two routes for \(path)")
+        routes[path] = route
+    }
+
+    /// By everything but the request's body.
+    func match(_ request: PlainRequest) -> Match {
+        if let refusal = access?.refusal(of: request) { return .answer(refusal) }
+        if access != nil, request.method == "OPTIONS" {
+            return .answer(PlainResponse(status: 200, contentType: "text/plain; charset=utf-8", body: ""))
+        }
+        guard let route = routes[Self.canonical(request.path)] else { return .answer(Self.notFound) }
+        guard route.methods.contains(request.method) else { return .answer(route.otherMethod) }
+        return route.match
+    }
+
+    /// What every answer to this request carries besides its own fields.
+    func commonFields(for request: PlainRequest) -> [(name: String, value: String)] {
+        access?.fields(for: request) ?? []
+    }
+
+    /// W1: what was the path before 3.4 still is one.
+    private static func canonical(_ path: String) -> String {
+        path.hasPrefix("/v3beta/") ? "/v3/" + path.dropFirst("/v3beta/".count) : path
+    }
+
+    /// W12.
+    private static let notFound = GatewayError(.notFound, "Not Found").response
+
+    /// A whole request, answered on `eventLoop`. For HTTP/2, where no answer goes piece by piece.
+    func handle(
+        _ request: PlainRequest, on eventLoop: any EventLoop, _ respond: @escaping @Sendable (PlainResponse) -> Void
+    ) {
+        let common = commonFields(for: request)
+        let finish: @Sendable (PlainResponse) -> Void = { response in
+            var response = response
+            response.fields += common
+            respond(response)
+        }
+        switch match(request) {
+        case .answer(let response): finish(response)
+        case .whole(let handler): handler(request, eventLoop, finish)
+        case .stream:
+            finish(
+                GatewayError(.unimplemented, "martlet: streams of JSON need HTTP/1.1; use it, or gRPC").response)
+        }
+    }
+}

@@ -1,0 +1,59 @@
+import EtcdAPI
+import Foundation
+import NIOCore
+import NIOHTTP1
+import RaftCore
+import Replica
+
+/// A member as etcd's members tell each other of it: an element of what `/members` answers.
+struct PeerMember: Codable, Hashable, Sendable {
+    var id: UInt64
+    var peerURLs: [String]
+    var isLearner: Bool?
+    var name: String?
+    var clientURLs: [String]?
+}
+
+/// What the port for members answers to plain HTTP, as etcd's does: who the members are, to one that is to join, and
+/// the version.
+struct PeerRoutes: Sendable {
+    static let clusterIDHeader = "X-Etcd-Cluster-ID"
+
+    let roster: MemberRoster
+
+    /// Sets a connection's pipeline up. One request a connection: the transport bounds its bytes and its time.
+    func configure(_ channel: any Channel) throws {
+        var router = PlainRouter()
+        register(in: &router)
+        try HTTP1Server(router: router, limits: HTTP1Limits()).configure(channel)
+    }
+
+    func register(in router: inout PlainRouter) {
+        router.on(["GET"], "/members") { _, _, respond in respond(members) }
+        router.on(["GET"], "/version") { _, _, respond in
+            var response = InformationRoutes.version
+            response.fields.append((Self.clusterIDHeader, hex(roster.clusterID)))
+            respond(response)
+        }
+    }
+
+    var members: PlainResponse {
+        let membership = roster.membership
+        let list = membership.members.map { member in
+            PeerMember(
+                id: member.id.rawValue, peerURLs: member.peerURLs,
+                isLearner: membership.configuration.learners.contains(member.id) ? true : nil,
+                name: member.name.isEmpty ? nil : member.name,
+                clientURLs: member.clientURLs.isEmpty ? nil : member.clientURLs)
+        }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
+        let fields = [(name: Self.clusterIDHeader, value: hex(roster.clusterID))]
+        do {
+            let text = String(decoding: try encoder.encode(list), as: UTF8.self)
+            return PlainResponse(status: 200, contentType: "application/json", body: text + "\n", fields: fields)
+        } catch {
+            return PlainResponse(status: 500, contentType: "text/plain; charset=utf-8", body: "\(error)\n")
+        }
+    }
+}
