@@ -241,6 +241,8 @@ package final class Server: Sendable {
         watches = WatchService(
             context: context, feed: watchFeed, options: watchOptions, eventLoops: Array(group.makeIterator()))
         watches.register(in: &methods)
+        LockService(context: context, watches: watches).register(in: &methods)
+        ElectionService(context: context, watches: watches).register(in: &methods)
         // After the last service: whatever it is, a learner answers only what is good for one.
         let learnerGate = LearnerGate(published: node.published)
         methods.gate { learnerGate.refusal($0, $1) }

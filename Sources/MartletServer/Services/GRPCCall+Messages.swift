@@ -23,11 +23,21 @@ extension GRPCCall {
     func send(encoding message: some WireEncodable) { send { $0.write(encoding: message) } }
 
     func reply(serializing message: some SwiftProtobuf.Message) {
+        if let bytes = serialize(message) { reply(bytes) }
+    }
+
+    /// One message of many.
+    func send(serializing message: some SwiftProtobuf.Message) {
+        if let bytes = serialize(message) { send(bytes) }
+    }
+
+    private func serialize(_ message: some SwiftProtobuf.Message) -> ByteBuffer? {
         do {
             let bytes: [UInt8] = try message.serializedBytes()
-            reply(ByteBuffer(bytes: bytes))
+            return ByteBuffer(bytes: bytes)
         } catch {
             finish(GRPCStatus(.internalError, "the answer cannot be encoded: \(error)"))
+            return nil
         }
     }
 }

@@ -67,7 +67,6 @@ private final class HealthWatcher: GRPCStreamReceiver {
         last = status
         var response = Grpc_Health_V1_HealthCheckResponse()
         response.status = status
-        guard let bytes: [UInt8] = try? response.serializedBytes() else { return }
-        call.send(ByteBuffer(bytes: bytes))
+        call.send(serializing: response)
     }
 }

@@ -73,7 +73,7 @@ struct KVService: Sendable {
     // MARK: Writes
 
     private func put(_ call: GRPCCall, _ message: ByteBuffer) {
-        guard admit(call, message, grows: true) else { return }
+        guard context.admit(call, message, grows: true) else { return }
         let payload: [UInt8]?
         do {
             payload = try message.withUnsafeReadableBytes { bytes -> [UInt8]? in
@@ -105,7 +105,7 @@ struct KVService: Sendable {
     }
 
     private func deleteRange(_ call: GRPCCall, _ message: ByteBuffer) {
-        guard admit(call, message, grows: false) else { return }
+        guard context.admit(call, message, grows: false) else { return }
         do {
             let operation = try message.withUnsafeReadableBytes {
                 DeleteOperation(try DeleteRangeRequestView(decoding: $0))
@@ -135,7 +135,7 @@ struct KVService: Sendable {
             return call.finish(GRPCStatus(error))
         }
         guard transaction.isReadOnly else {
-            guard admit(call, message, grows: transaction.hasPuts) else { return }
+            guard context.admit(call, message, grows: transaction.hasPuts) else { return }
             return propose(.transaction(transaction), for: call)
         }
         // Nothing in it writes, so it needs no place in the log (K19).
@@ -180,7 +180,7 @@ struct KVService: Sendable {
                 } else {
                     reply(outcome, to: call)
                 }
-            case .success: call.finish(GRPCStatus(.internalError, "an answer of another kind"))
+            case .success: call.finish(.anotherKind)
             case .failure(let failure): call.finish(GRPCStatus(failure))
             }
         }
@@ -195,19 +195,6 @@ struct KVService: Sendable {
 
     // MARK: What writes share
 
-    /// What is refused before it costs anything: requests that are too large, and growth over the quota.
-    private func admit(_ call: GRPCCall, _ message: ByteBuffer, grows: Bool) -> Bool {
-        if message.readableBytes > context.limits.requestBytesMax {
-            call.finish(GRPCStatus(RequestError.requestTooLarge))
-            return false
-        }
-        if grows, context.isOverQuota {
-            call.finish(GRPCStatus(EtcdError.noSpace))
-            return false
-        }
-        return true
-    }
-
     private func propose(_ command: Command, for call: GRPCCall) {
         propose(CommandCodec.encode(command, prefixBytes: LoopRequests.commandPrefixBytes), for: call)
     }
@@ -216,7 +203,7 @@ struct KVService: Sendable {
         context.requests(on: call.eventLoop).propose(payload) { result in
             switch result {
             case .success(.keyValue(let outcome)): reply(outcome, to: call)
-            case .success: call.finish(GRPCStatus(.internalError, "an answer of another kind"))
+            case .success: call.finish(.anotherKind)
             case .failure(let failure): call.finish(GRPCStatus(failure))
             }
         }

@@ -58,7 +58,7 @@ struct LeaseService: Sendable {
             // A name that nobody asked for is taken: another one.
             case .failed(.leaseExists) where asked == .none: grant(asked, ttl: ttl, to: call)
             case .failed(let error): call.finish(GRPCStatus(error))
-            default: call.finish(GRPCStatus(.internalError, "an answer of another kind"))
+            default: call.finish(.anotherKind)
             }
         }
     }
@@ -76,17 +76,16 @@ struct LeaseService: Sendable {
                 call.reply(
                     encoding: WireHeaderOnlyResponse(header: context.header(revision: outcome.revision.rawValue)))
             case .failed(let error): call.finish(GRPCStatus(error))
-            default: call.finish(GRPCStatus(.internalError, "an answer of another kind"))
+            default: call.finish(.anotherKind)
             }
         }
     }
 
     private func propose(_ command: LeaseCommand, for call: GRPCCall, _ done: @escaping (LeaseOutcome) -> Void) {
-        let payload = LeaseCommandCodec.encode(command, prefixBytes: LoopRequests.commandPrefixBytes)
-        context.requests(on: call.eventLoop).propose(payload, in: .lease) { result in
+        context.requests(on: call.eventLoop).propose(command) { result in
             switch result {
             case .success(.lease(let outcome)): done(outcome)
-            case .success: call.finish(GRPCStatus(.internalError, "an answer of another kind"))
+            case .success: call.finish(.anotherKind)
             case .failure(let failure): call.finish(GRPCStatus(failure))
             }
         }

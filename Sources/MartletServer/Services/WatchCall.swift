@@ -5,7 +5,7 @@ import NIOCore
 import Replica
 
 /// One open watch stream.
-final class WatchCall: GRPCStreamReceiver, WatchOutlet {
+final class WatchCall: GRPCStreamReceiver, WatchOutlet, OpenWait {
     private let call: GRPCCall
     let watches: LoopWatches
     /// Nil once the stream has ended.

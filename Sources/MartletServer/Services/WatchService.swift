@@ -60,13 +60,19 @@ final class WatchService: Sendable {
     }
 }
 
+/// A call that lasts until something happens: it ends with the server, and, if its client wants that, with the leader.
+protocol OpenWait: AnyObject {
+    var needsLeader: Bool { get }
+    func end(_ status: GRPCStatus)
+}
+
 /// The watches of one event loop.
 final class LoopWatches: @unchecked Sendable {  // used on its event loop only, but for the schedule of turns
     let eventLoop: any EventLoop
     let context: ServiceContext
     let options: WatchService.Options
     private(set) var loop: WatchLoop!
-    private var calls: [ObjectIdentifier: WatchCall] = [:]
+    private var calls: [ObjectIdentifier: any OpenWait] = [:]
     private var leaderCheck: RepeatedTask?
     private var checksWithoutLeader = 0
     /// Long pieces of the arena that was sent from last: one copy serves all that get them.
@@ -97,8 +103,8 @@ final class LoopWatches: @unchecked Sendable {  // used on its event loop only, 
         flushes.endBatch()
     }
 
-    func add(_ call: WatchCall) { calls[ObjectIdentifier(call)] = call }
-    func remove(_ call: WatchCall) { calls[ObjectIdentifier(call)] = nil }
+    func add(_ call: any OpenWait) { calls[ObjectIdentifier(call)] = call }
+    func remove(_ call: any OpenWait) { calls[ObjectIdentifier(call)] = nil }
 
     func endAll(_ status: GRPCStatus) {
         for call in Array(calls.values) { call.end(status) }
