@@ -19,6 +19,7 @@ let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
 let swiftProtobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -94,7 +95,7 @@ let package = Package(
             dependencies: [
                 "Replica", "Raft", "RaftCore", "MVCC", "StorageEngine", "EtcdAPI", "HTTP2", "PeerTransport",
                 "PeerTransportNIO", "Platform", "PlatformPOSIX", "LMDBEngine", "ByteCodec", "WriteAheadLog",
-                "SocketSupport", nioCore, nioPosix, nioHTTP1, logging, yams, swiftProtobuf,
+                "SocketSupport", nioCore, nioPosix, nioHTTP1, nioWebSocket, logging, yams, swiftProtobuf,
             ], swiftSettings: settings),
         .target(
             name: "MartletClient", dependencies: ["EtcdAPI", "HTTP2", "SocketSupport", nioCore, nioPosix, swiftProtobuf],

@@ -285,6 +285,11 @@ class Alone(unittest.TestCase):
         kv, _ = pair(self.client.connection.call(ELECTION + "Leader", message({1: b"keep"})).messages[0])
         self.assertEqual((kv[5], signed(kv[6])), (b"w", 0x31))
 
+    def test_a_leader_that_was_never_elected_cannot_proclaim(self):
+        request = message({1: leader_key(b"never", b"never/1", 0), 2: b"v"})
+        self.assertEqual(self.client.call(ELECTION + "Proclaim", request)[:2], (UNKNOWN, "election: not leader"))
+        self.assertEqual([key for key in self.client.keys() if key.startswith(b"never")], [])
+
     def test_a_hundred_in_line_get_it_in_their_order(self):
         count = 100
         for number in range(count):

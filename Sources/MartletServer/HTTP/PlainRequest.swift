@@ -29,6 +29,13 @@ struct PlainRequest: Sendable {
         query = parts.count > 1 ? String(parts[1]) : ""
     }
 
+    /// What a WebSocket asks for: its handshake is a GET, and what it carries is not.
+    var asPost: PlainRequest {
+        var request = self
+        request.method = "POST"
+        return request
+    }
+
     /// The first field of the name, which is to be given in lower case.
     func field(_ name: String) -> String? { fields.first { $0.name.lowercased() == name }?.value }
 

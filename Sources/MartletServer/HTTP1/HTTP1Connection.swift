@@ -1,10 +1,11 @@
 import HTTP2
 import NIOCore
 import NIOHTTP1
+import NIOWebSocket
 
 /// One HTTP/1.1 connection: takes its requests one after the other, has each answered before the next one is looked at
 /// (so that pipelined ones are answered in order), and reads no more from the client than can be worked on.
-final class HTTP1Connection: ChannelDuplexHandler, @unchecked Sendable {  // used on its event loop only
+final class HTTP1Connection: ChannelDuplexHandler, RemovableChannelHandler, @unchecked Sendable {  // on its event loop
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
@@ -113,13 +114,18 @@ final class HTTP1Connection: ChannelDuplexHandler, @unchecked Sendable {  // use
             status = 431
             text = "the header is too large"
         }
+        refuse(status, text, context)
+        closeAfterWriting()
+    }
+
+    /// The last answer on this connection.
+    private func refuse(_ status: Int, _ text: String, _ context: ChannelHandlerContext) {
         let response = PlainResponse.text(status, text)
         writeHead(
             status: response.status, fields: response.fields + [("connection", "close")],
             length: response.body.readableBytes, version: .http1_1, context)
         context.write(wrapOutboundOut(.body(.byteBuffer(response.body))), promise: nil)
         lastWrite = context.writeAndFlush(wrapOutboundOut(.end(nil)))
-        closeAfterWriting()
     }
 
     // MARK: Requests
@@ -160,6 +166,9 @@ final class HTTP1Connection: ChannelDuplexHandler, @unchecked Sendable {  // use
     private func begin(_ head: HTTPRequestHead) {
         let request = PlainRequest(
             method: head.method.rawValue, target: head.uri, fields: head.headers.map { ($0.name, $0.value) })
+        if WebSocketHandshake.isAsked(by: head), case .stream(let begin) = server.router.match(request.asPost) {
+            return becomeWebSocket(head, request, begin)
+        }
         let match = server.router.match(request)
         var handler: PlainRouter.Handler?
         if case .whole(let found) = match { handler = found }
@@ -247,6 +256,53 @@ final class HTTP1Connection: ChannelDuplexHandler, @unchecked Sendable {  // use
     private func release(_ exchange: HTTP1Exchange) {
         usage.bodyBytes -= exchange.usedBytes
         exchange.usedBytes = 0
+    }
+
+    // MARK: WebSockets
+
+    private func becomeWebSocket(
+        _ head: HTTPRequestHead, _ request: PlainRequest, _ begin: @escaping PlainRouter.StreamHandler
+    ) {
+        guard let context else { return }
+        // Nothing more is HTTP, whatever comes of it.
+        isClosing = true
+        waiting.removeAll()
+        timer.set(server.limits.stallTimeout)
+        WebSocketHandshake.agreement(to: head, on: context.channel).assumeIsolated().whenSuccess { [self] fields in
+            guard let fields else {
+                refuse(400, "the request for a WebSocket is not as RFC 6455 has it, version 13", context)
+                isClosing = false
+                return closeAfterWriting()
+            }
+            let common = server.router.commonFields(for: request)
+            writeHead(
+                status: 101, fields: common + fields.map { ($0.name, $0.value) }, length: nil, version: .http1_1,
+                context)
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            let stream = WebSocketStream(eventLoop: eventLoop, limits: server.webSocketLimits) { begin(request, $0) }
+            // The decoder is in the middle of its work.
+            eventLoop.assumeIsolated().execute { [self] in handOver(to: stream) }
+        }
+    }
+
+    private func handOver(to stream: WebSocketStream) {
+        guard let context else { return }
+        let channel = context.channel
+        let pipeline = channel.pipeline.syncOperations
+        do {
+            let decoder = try pipeline.context(handlerType: ByteToMessageHandler<HTTPRequestDecoder>.self)
+            let encoder = try pipeline.context(handlerType: HTTPResponseEncoder.self)
+            pipeline.removeHandler(context: decoder, promise: nil)
+            pipeline.removeHandler(context: encoder, promise: nil)
+            pipeline.removeHandler(context: context, promise: nil)
+            try pipeline.addHandler(WebSocketFrameEncoder())
+            try pipeline.addHandler(
+                ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: server.webSocketLimits.messageBytesMax)))
+            try pipeline.addHandler(stream)
+            channel.read()
+        } catch {
+            channel.close(promise: nil)
+        }
     }
 
     // MARK: Answers

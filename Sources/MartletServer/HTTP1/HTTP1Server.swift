@@ -6,6 +6,7 @@ import Synchronization
 final class HTTP1Server: Sendable {
     let router: PlainRouter
     let limits: HTTP1Limits
+    let webSocketLimits: WebSocketLimits
     private let connections = Mutex<[ObjectIdentifier: HTTP1Connection]>([:])
     private let loops = Mutex<[(eventLoop: any EventLoop, usage: HTTP1Usage)]>([])
     private let isDraining = Mutex(false)
@@ -13,6 +14,9 @@ final class HTTP1Server: Sendable {
     init(router: PlainRouter, limits: HTTP1Limits) {
         self.router = router
         self.limits = limits
+        var webSocketLimits = WebSocketLimits()
+        webSocketLimits.messageBytesMax = limits.bodyBytesMax
+        self.webSocketLimits = webSocketLimits
     }
 
     /// Sets a channel up for HTTP/1.1; on its event loop.

@@ -48,6 +48,8 @@ struct ElectionService: Sendable {
         guard context.admit(call, message, grows: true) else { return }
         guard let request: V3electionpb_ProclaimRequest = call.decode(message) else { return }
         guard request.hasLeader else { return call.finish(Self.missingLeader) }
+        // No key was ever created at zero: etcd would create one now.
+        guard request.leader.rev > 0 else { return call.finish(.notLeader) }
         // Without a lease the key keeps its own. (etcd would put it under a new one that nobody renews.)
         let lease = LeaseID(request.leader.lease)
         let put = PutOperation(
