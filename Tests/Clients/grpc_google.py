@@ -82,6 +82,9 @@ class GoogleClient(unittest.TestCase):
     def test_health(self):
         answer = self.channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=10)
         self.assertEqual(protobuf.parse(answer), {1: [1]})
+        answer = self.channel.unary_unary("/grpc.health.v1.Health/List")(b"", timeout=10)
+        entry = protobuf.parse(protobuf.get(protobuf.parse(answer), 1))
+        self.assertEqual((entry.get(1, [b""]), protobuf.parse(entry[2][0])), ([b""], {1: [1]}))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ struct HealthService: Sendable {
     let context: ServiceContext
 
     func register(in methods: inout GRPCMethods) {
-        methods.register("/grpc.health.v1.Health/Check", .unary { call, message in check(call, message) })
+        methods.register(EtcdMethod.healthCheck.rawValue, .unary { call, message in check(call, message) })
+        methods.register(EtcdMethod.healthList.rawValue, .unary { call, _ in list(call) })
         methods.register(
-            "/grpc.health.v1.Health/Watch", .streaming { call in HealthWatcher(call: call, status: status) })
+            EtcdMethod.healthWatch.rawValue, .streaming { call in HealthWatcher(call: call, status: status) })
     }
 
     private func status() -> Grpc_Health_V1_HealthCheckResponse.ServingStatus {
@@ -24,6 +25,15 @@ struct HealthService: Sendable {
         guard request.service.isEmpty else { return call.finish(GRPCStatus(.notFound, "unknown service")) }
         var response = Grpc_Health_V1_HealthCheckResponse()
         response.status = status()
+        call.reply(serializing: response)
+    }
+
+    /// The server as a whole has no name.
+    private func list(_ call: GRPCCall) {
+        var response = Grpc_Health_V1_HealthListResponse()
+        var whole = Grpc_Health_V1_HealthCheckResponse()
+        whole.status = status()
+        response.statuses[""] = whole
         call.reply(serializing: response)
     }
 }
