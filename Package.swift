@@ -89,13 +89,15 @@ let package = Package(
         .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "HTTP2", dependencies: ["CNghttp2", "CZlib", "SocketSupport", nioCore, nioPosix], swiftSettings: settings),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .target(name: "Digests", dependencies: ["CCrypto"], swiftSettings: strict),
         .target(name: "EtcdAPI", dependencies: ["ByteCodec", swiftProtobuf], swiftSettings: settings),
         .target(
             name: "MartletServer",
             dependencies: [
                 "Replica", "Raft", "RaftCore", "MVCC", "StorageEngine", "EtcdAPI", "HTTP2", "PeerTransport",
                 "PeerTransportNIO", "Platform", "PlatformPOSIX", "LMDBEngine", "ByteCodec", "WriteAheadLog",
-                "SocketSupport", nioCore, nioPosix, nioHTTP1, nioWebSocket, logging, yams, swiftProtobuf,
+                "Digests", "SocketSupport", nioCore, nioPosix, nioHTTP1, nioWebSocket, logging, yams, swiftProtobuf,
             ], swiftSettings: settings),
         .target(
             name: "MartletClient", dependencies: ["EtcdAPI", "HTTP2", "SocketSupport", nioCore, nioPosix, swiftProtobuf],
@@ -148,6 +150,7 @@ let package = Package(
             name: "HTTP2Tests",
             dependencies: ["HTTP2", "CNghttp2", "CZlib", nioCore, nioPosix, nioEmbedded, nioHTTP1],
             swiftSettings: settings),
+        .testTarget(name: "DigestsTests", dependencies: ["Digests"], swiftSettings: settings),
         .testTarget(name: "EtcdAPITests", dependencies: ["EtcdAPI", "TestSupport", swiftProtobuf], swiftSettings: settings),
         .testTarget(
             name: "MartletServerTests",

@@ -1,3 +1,4 @@
+import Digests
 package import RaftCore
 
 /// The members that a cluster starts with: `--initial-cluster` and `--initial-cluster-token`.

@@ -13,7 +13,7 @@ final class WebSocketStream: ChannelDuplexHandler, RemovableChannelHandler, Plai
     private let begin: (WebSocketStream) -> any PlainStreamReceiver
     private var context: ChannelHandlerContext?
     private var receiver: (any PlainStreamReceiver)?
-    /// Messages that were read and wait until the receiver takes more: no more than what one read of the socket brought.
+    /// Messages that were read and wait until the receiver takes more: no more than one read of the socket brought.
     private var waiting = CircularBuffer<ByteBuffer>()
     /// A message of which more frames are to come.
     private var message: ByteBuffer?

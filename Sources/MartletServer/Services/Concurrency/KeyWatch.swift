@@ -20,7 +20,9 @@ final class KeyWatch: WatchOutlet {
     private var handler: ((Happening) -> Void)?
 
     /// - Parameter handler: called on the event loop, never from within another call of this object.
-    init(_ request: WatchRequest, for call: GRPCCall, _ watches: LoopWatches, _ handler: @escaping (Happening) -> Void) {
+    init(
+        _ request: WatchRequest, for call: GRPCCall, _ watches: LoopWatches, _ handler: @escaping (Happening) -> Void
+    ) {
         self.call = call
         self.watches = watches
         self.handler = handler

@@ -43,8 +43,8 @@ extension LoopRequests {
 }
 
 extension GRPCStatus {
-    /// A request error as etcd's lock and election services pass it on: they get it from a client of their own, by which
-    /// it has lost its code.
+    /// A request error as etcd's lock and election services pass it on: they get it from a client of their own, by
+    /// which it has lost its code.
     init(withoutCode error: RequestError) { self.init(.unknown, error.message) }
 
     /// The replica answered something that is no answer to what was proposed.

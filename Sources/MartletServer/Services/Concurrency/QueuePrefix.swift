@@ -1,7 +1,7 @@
 import MVCC
 
-/// The keys of those who want one lock or one election: `<name>/<lease in hexadecimal>`, the oldest of which has it (O1,
-/// O2). etcdctl's recipes and the clients' libraries stand in the same lines.
+/// The keys of those who want one lock or one election: `<name>/<lease in hexadecimal>`, the oldest of which has it
+/// (O1, O2). etcdctl's recipes and the clients' libraries stand in the same lines.
 struct QueuePrefix {
     let bytes: [UInt8]
 
