@@ -19,27 +19,41 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "histogram.h"
 #include "http2.h"
+#include "protobuf.h"
 
 // MARK: options
 
-enum operation { opPut, opRange, opScan, opMix, opKeepAlive, opWatch };
-static const char *const operationNames[] = {"put", "range", "scan", "mix", "keepalive", "watch"};
+enum operation { opPut, opRange, opScan, opMix, opTxnPut, opTxnRead, opLease, opKeepAlive, opWatch };
+static const char *const operationNames[] = {
+    "put", "range", "scan", "mix", "txn-put", "txn-read", "lease", "keepalive", "watch"};
 
-enum method { methodPut, methodRange, methodGrant, methodKeepAlive, methodWatch };
+enum method { methodPut, methodRange, methodTxn, methodGrant, methodRevoke, methodKeepAlive, methodWatch };
 static const char *const paths[] = {
     [methodPut] = "/etcdserverpb.KV/Put",
     [methodRange] = "/etcdserverpb.KV/Range",
+    [methodTxn] = "/etcdserverpb.KV/Txn",
     [methodGrant] = "/etcdserverpb.Lease/LeaseGrant",
+    [methodRevoke] = "/etcdserverpb.Lease/LeaseRevoke",
     [methodKeepAlive] = "/etcdserverpb.Lease/LeaseKeepAlive",
     [methodWatch] = "/etcdserverpb.Watch/Watch",
 };
 
 enum { endpointsMax = 64, prefixMax = 64, valueMax = 1 << 20, threadsMax = 64, connectionsMax = 10000,
-       streamsMax = 10000, keyDigits = 12 };
+       streamsMax = 10000, perStreamMax = 100000, rateMax = 100000, serversMax = 16, keyDigits = 12 };
+/// Keys that one client of txn-put has for itself: nobody else writes them, so that every comparison must hold.
+enum { txnKeysEach = 8 };
+/// Leases of keepalive have names of their own and are never given back, so that the next run finds them; those of
+/// lease are revoked at once.
+enum { keptLeaseSeconds = 3600, shortLeaseSeconds = 600 };
+static const int64_t firstLease = 0x6d61000000;
+/// Between the set-up of watchers or leases and the load, and between the load and its end, so that work that a server
+/// put off is counted where it was caused.
+static const uint64_t settleTime = 300000000;
 
 struct endpoint {
     char name[64];
@@ -50,7 +64,9 @@ static struct {
     enum operation operation;
     struct endpoint endpoints[endpointsMax];
     int endpointCount;
-    int connections, streams, threads, writers;
+    int connections, streams, threads, writers, watchers, leases;
+    uint64_t watchedKeys, rate;
+    int servers[serversMax], serverCount;
     const char *prefix;
     size_t prefixSize;
     uint64_t keys, span, limit, count;
@@ -61,16 +77,19 @@ static struct {
     int deadlineMilliseconds;
     uint64_t seed;
 } options = {
-    .operation = opPut, .connections = 1, .streams = 1, .threads = 1, .writers = 8, .prefix = "bench/", .keys = 100000,
-    .span = 1000, .valueSize = 256, .writePercent = 10, .duration = 5, .timeout = 60, .seed = 1,
+    .operation = opPut, .connections = 1, .streams = 1, .threads = 1, .writers = 8, .watchers = 1, .leases = 1,
+    .prefix = "bench/", .keys = 100000, .span = 1000, .valueSize = 256, .writePercent = 10, .duration = 5,
+    .timeout = 60, .seed = 1,
 };
 
 static const char usage[] =
     "usage: loadgen --endpoints HOST:PORT[,HOST:PORT...] [options]\n"
-    "  --op put|range|scan|mix|keepalive|watch   what every stream does (put)\n"
-    "        range: one key; scan: --span neighbouring keys; mix: range, and --write-percent puts;\n"
-    "        keepalive: one lease a stream, renewed without pause; watch: every stream watches all keys,\n"
-    "        --writers puts in flight feed them, and each event delivered to one watcher is one operation\n"
+    "  --op OPERATION    what every stream does (put):\n"
+    "        put; range: one key; scan: --span neighbouring keys; mix: range, and --write-percent puts;\n"
+    "        txn-put: a put if the key's mod revision is what it was; txn-read: two keys, if the first exists;\n"
+    "        lease: grants a lease, revokes it, and so on; keepalive: --leases leases a stream, each renewed without\n"
+    "        pause; watch: --watchers watchers a stream, fed by --writers puts in flight, where each event delivered\n"
+    "        to one watcher is one operation and latency is from the put's departure to the event's arrival\n"
     "  --connections N   spread over the endpoints in turn (1)\n"
     "  --streams M       in flight on each connection (1)\n"
     "  --threads T       threads of the generator (1)\n"
@@ -83,6 +102,12 @@ static const char usage[] =
     "  --serializable    local reads instead of linearizable ones\n"
     "  --write-percent P for mix (10)\n"
     "  --writers W       for watch (8)\n"
+    "  --watchers N      watchers of one stream, for watch (1)\n"
+    "  --watched-keys K  watcher i watches key i modulo K, and only these keys are put (0: all watch all keys)\n"
+    "  --leases N        leases of one stream, for keepalive (1)\n"
+    "  --rate R          operations begun a second, at even intervals whatever comes back: puts of watch, renewals\n"
+    "                    of keepalive (as fast as they go)\n"
+    "  --server-pids P,P...   their CPU time, without the set-up of watch and keepalive (server_cpu_seconds)\n"
     "  --duration S      measured seconds (5), after --warmup S (0)\n"
     "  --count N         stop after N successes instead; failed operations are repeated\n"
     "  --deadline MS     grpc-timeout of each request, kept on this side too (none)\n"
@@ -90,95 +115,42 @@ static const char usage[] =
     "  --preload N       put keys 0..<N once, with 1000 in flight: short for --op put --order sequential --count N\n"
     "  --seed S          of the random keys (1)\n";
 
-// MARK: protobuf, just enough
-
-static size_t put_varint(uint8_t *p, uint64_t v) {
-    size_t n = 0;
-    while (v >= 0x80) p[n++] = (uint8_t)(v | 0x80), v >>= 7;
-    p[n++] = (uint8_t)v;
-    return n;
-}
-
-static size_t put_bytes(uint8_t *p, int number, const void *bytes, size_t count) {
-    size_t n = put_varint(p, (uint64_t)number << 3 | 2);
-    n += put_varint(p + n, count);
-    memcpy(p + n, bytes, count);
-    return n + count;
-}
-
-static size_t put_integer(uint8_t *p, int number, uint64_t value) {
-    size_t n = put_varint(p, (uint64_t)number << 3);
-    return n + put_varint(p + n, value);
-}
-
-struct reader {
-    const uint8_t *at, *end;
-    bool bad;
-};
-
-static uint64_t get_varint(struct reader *r) {
-    uint64_t v = 0;
-    for (int shift = 0; shift < 64 && r->at < r->end; shift += 7) {
-        uint8_t byte = *r->at++;
-        v |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) return v;
-    }
-    r->bad = true;
-    return 0;
-}
-
-struct field {
-    uint32_t number;
-    uint64_t integer;
-    struct reader bytes;
-};
-
-/// The next field of a message; false at its end or when it is malformed (`bad` tells which).
-static bool get_field(struct reader *r, struct field *f) {
-    if (r->at >= r->end || r->bad) return false;
-    uint64_t tag = get_varint(r);
-    f->number = (uint32_t)(tag >> 3);
-    switch (tag & 7) {
-    case 0: f->integer = get_varint(r); break;
-    case 1: r->at += 8; break;
-    case 5: r->at += 4; break;
-    case 2: {
-        uint64_t count = get_varint(r);
-        if (r->bad || count > (uint64_t)(r->end - r->at)) {
-            r->bad = true;
-            return false;
-        }
-        f->bytes = (struct reader){r->at, r->at + count, false};
-        r->at += count;
-        break;
-    }
-    default: r->bad = true;
-    }
-    if (r->at > r->end) r->bad = true;
-    return !r->bad;
-}
-
 // MARK: state
 
 enum slotState { slotIdle, slotBusy, slotPaused };
 enum slotRole { roleUnary, roleKeepAlive, roleWatcher };
+
+/// What one watcher has been told.
+struct watcher {
+    bool created;
+    uint64_t key;  // its place in `written`
+    uint64_t events, revisionSum;
+    int64_t revisionLast;
+};
 
 struct slot {
     struct stream stream;  // first: the HTTP/2 layer hands streams back
     struct link *link;
     enum slotState state;
     enum slotRole role;
-    enum operation operation;  // of this request: put, range or scan
-    bool mustRepeat, granting, created;
+    enum operation operation;  // of this request: put, range, scan, txn-put, txn-read or lease
+    bool mustRepeat, ready, malformed;
+    uint64_t number;  // among all slots of its role
     uint64_t key, startedAt, resumeAt;
-    int64_t lease;
+
+    struct watcher *watchers;
+
+    int64_t lease;  // of lease: what was granted and is to be revoked; of keepalive: its first
+    bool granting;
+    int granted;
+    /// Renewals, in turn over the leases, and the time of each that is open.
+    uint64_t asked, answered, *askedAt;
 
     // The gRPC message that is arriving: its prefix, its bytes (only when it is split over DATA frames).
     uint8_t prefix[5];
     unsigned prefixCount;
     uint32_t messageSize, messageSeen;
     int messages;
-    bool malformed;
     struct buffer message;
 
     // A scan's answer is walked as it arrives: field heads are read, field bodies are skipped.
@@ -186,31 +158,28 @@ struct slot {
     int varintShift;
     enum { atTag, atLength, atInteger } walk;
     uint32_t walkField;
-    bool walkLengthDelimited;
-
-    uint64_t events, revisionSum;
-    int64_t revisionLast;
 };
 
 struct link {
     struct connection connection;  // first: the HTTP/2 layer hands connections back
     struct worker *worker;
     const struct endpoint *endpoint;
-    struct slot *slots, **stamped;
-    int slotCount, stampedCount;
+    struct slot *slots;
+    uint64_t **stamped;  // times of what is in the next flush
+    int slotCount, stampedCount, stampedMax, paused;
     bool up, wantsWrite, isWriter, everReady;
     uint64_t retryAt;
     uint32_t interest;
 };
 
-enum { grpcCodes = 18 };
+enum { grpcFailedPrecondition = 9, grpcCodes = 18 };
 
 struct tally {
     uint64_t operations, all, puts, events;
     uint64_t grpc[grpcCodes], http, reset, empty, wrong, timeout, connection;
     int64_t revisionLow, revisionHigh;
     char text[160];
-    struct histogram latency;
+    struct histogram latency, putLatency;
 };
 
 struct worker {
@@ -218,9 +187,10 @@ struct worker {
     int epoll;
     struct link *links;
     int linkCount, dead, paused, busy;
+    bool isFirst;
+    uint64_t openRenewals;
     uint64_t now, random, value;
-    uint8_t *scratch;
-    uint8_t *valueBytes;
+    uint8_t *scratch, *part, *valueBytes;
     struct tally tally;
     uint64_t bytesIn, bytesOut;
 };
@@ -230,9 +200,19 @@ static _Atomic uint64_t issued, succeeded, nextKey;
 static _Atomic uint64_t readyCount, startedAtTime;  // 0 until every stream is ready
 static _Atomic bool stopping;
 static uint64_t readyTarget, measureFrom, measureTo, launchedAt;
-// Watch mode (one worker): what the writers have written.
-static uint64_t watchedPuts, watchedRevisionSum, deliveredEvents;
-static int64_t watchedRevisionLast;
+// Watch (one worker). What was put of each watched key; all in the first place when everybody watches all keys.
+static struct written { uint64_t puts, revisionSum, watchers; } *written;
+static uint64_t openPuts, expectedEvents, deliveredEvents;
+/// When the puts left, by the number in their values: the event may be there before the answer.
+enum { putTimesCount = 1 << 16 };
+static uint64_t putTimes[putTimesCount];
+// Operations at a rate (one worker): when the next is due.
+static uint64_t paceNext, paceInterval, paceSlot, late;
+static bool isPacing, isLate;
+// txn-put: the mod revision of each key, 0 while it is not known.
+static int64_t *modRevisions;
+// The servers' CPU time when the load began, and at its end.
+static double serverSecondsBefore, serverSecondsAfter;
 
 static uint64_t random_below(struct worker *w, uint64_t bound) {
     uint64_t z = (w->random += 0x9e3779b97f4a7c15u);  // splitmix64
@@ -257,11 +237,18 @@ static size_t write_prefix_end(char *out) {
 
 // MARK: requests
 
-static void ready_once(struct worker *w, struct slot *s) {
-    (void)w;
-    if (s->created) return;
-    s->created = true;
-    if (atomic_fetch_add(&readyCount, 1) + 1 == readyTarget) atomic_store(&startedAtTime, now_ns());
+static bool needs_setup(void) { return options.operation == opWatch || options.operation == opKeepAlive; }
+
+static void ready_once(bool *ready) {
+    if (*ready) return;
+    *ready = true;
+    if (atomic_fetch_add(&readyCount, 1) + 1 == readyTarget)
+        atomic_store(&startedAtTime, now_ns() + (needs_setup() ? settleTime : 0));
+}
+
+static bool has_begun(const struct worker *w) {
+    uint64_t began = atomic_load_explicit(&startedAtTime, memory_order_relaxed);
+    return began != 0 && w->now >= began;
 }
 
 static void send_message(struct slot *s, const uint8_t *message, size_t count, bool ends) {
@@ -285,15 +272,133 @@ static void open_stream(struct slot *s, enum method method) {
     connection_request(&s->link->connection, &s->stream, method);
 }
 
-static void stamp(struct slot *s) {
-    s->link->stamped[s->link->stampedCount++] = s;
+/// The time is filled in when the request is handed to the kernel. What begins late by its rate began when it was due.
+static void stamp(struct link *l, uint64_t *time) {
+    if (isPacing && isLate) {
+        *time = paceNext;
+        return;
+    }
+    if (l->stampedCount == l->stampedMax) abort();
+    l->stamped[l->stampedCount++] = time;
 }
 
 static void mark(struct slot *s, enum slotState state) {
     struct worker *w = s->link->worker;
+    int paused = (state == slotPaused) - (s->state == slotPaused);
     w->busy += (state == slotBusy) - (s->state == slotBusy);
-    w->paused += (state == slotPaused) - (s->state == slotPaused);
+    w->paused += paused;
+    s->link->paused += paused;
     s->state = state;
+}
+
+static void pause_until(struct slot *s, uint64_t time) {
+    mark(s, slotPaused);
+    s->resumeAt = time;
+}
+
+/// All watchers of a stream are created at once.
+static void create_watchers(struct slot *s) {
+    open_stream(s, methodWatch);
+    for (int i = 0; i < options.watchers; i++) {
+        char key[prefixMax + keyDigits];
+        uint8_t create[2 * prefixMax + keyDigits], *message = s->link->worker->scratch + 5;
+        size_t size;
+        if (options.watchedKeys) {
+            size = put_bytes(create, 1, key, write_key(key, s->watchers[i].key));
+        } else {
+            size = put_bytes(create, 1, options.prefix, options.prefixSize);
+            size += put_bytes(create + size, 2, key, write_prefix_end(key));
+        }
+        size += put_integer(create + size, 7, (uint64_t)i + 1);  // its id
+        send_message(s, message, put_bytes(message, 1, create, size), false);
+    }
+}
+
+static void grant_next(struct slot *s) {
+    uint8_t *message = s->link->worker->scratch + 5;
+    s->granting = true;
+    open_stream(s, methodGrant);
+    size_t size = put_integer(message, 1, keptLeaseSeconds);
+    size += put_integer(message + size, 2, (uint64_t)(s->lease + s->granted));
+    send_message(s, message, size, true);
+}
+
+/// Renews the stream's next lease. False if all of them wait for their answers.
+static bool renew_next(struct slot *s) {
+    uint64_t count = (uint64_t)options.leases;
+    if (s->asked - s->answered == count) return false;
+    uint8_t *message = s->link->worker->scratch + 5;
+    uint64_t number = s->asked++ % count;
+    send_message(s, message, put_integer(message, 1, (uint64_t)s->lease + number), false);
+    stamp(s->link, &s->askedAt[number]);
+    s->link->worker->openRenewals++;
+    return true;
+}
+
+static size_t put_put_request(struct worker *w, uint8_t *message, const char *key, size_t keySize) {
+    // Every value differs, as values do: the first bytes count up.
+    uint64_t n = ++w->value;
+    for (size_t i = 0; i < 8 && i < options.valueSize; i++, n >>= 8) w->valueBytes[i] = (uint8_t)n;
+    size_t size = put_bytes(message, 1, key, keySize);
+    return size + put_bytes(message + size, 2, w->valueBytes, options.valueSize);
+}
+
+/// A branch's operation: RequestOp with a request inside.
+static size_t put_operation(uint8_t *message, int branch, int kind, const uint8_t *request, size_t count) {
+    uint8_t head[16];
+    size_t size = put_varint(head, (uint64_t)kind << 3 | 2);
+    size += put_varint(head + size, count);
+    size_t at = put_varint(message, (uint64_t)branch << 3 | 2);
+    at += put_varint(message + at, size + count);
+    memcpy(message + at, head, size);
+    memcpy(message + at + size, request, count);
+    return at + size + count;
+}
+
+static size_t put_range_operation(uint8_t *message, int branch, const char *key, size_t keySize) {
+    uint8_t request[2 * prefixMax];
+    size_t size = put_bytes(request, 1, key, keySize);
+    if (options.serializable) size += put_integer(request + size, 7, 1);
+    return put_operation(message, branch, 1, request, size);
+}
+
+static size_t put_txn(struct slot *s, uint8_t *message, const char *key, size_t keySize) {
+    enum { compares = 1, success = 2, failure = 3 };  // TxnRequest's fields
+    struct worker *w = s->link->worker;
+    uint8_t compare[2 * prefixMax];
+    size_t size = 0;
+    if (s->operation == opTxnPut) {
+        size += put_integer(compare, 2, 2);  // the mod revision is equal
+        size += put_bytes(compare + size, 3, key, keySize);
+        size += put_integer(compare + size, 6, (uint64_t)modRevisions[s->key]);
+    } else {
+        size += put_integer(compare, 1, 1);  // the version is greater than 0
+        size += put_bytes(compare + size, 3, key, keySize);
+        size += put_integer(compare + size, 4, 0);
+    }
+    size = put_bytes(message, compares, compare, size);
+    if (s->operation == opTxnPut) {
+        size += put_operation(message + size, success, 2, w->part, put_put_request(w, w->part, key, keySize));
+    } else {
+        char next[prefixMax + keyDigits];
+        size += put_range_operation(message + size, success, key, keySize);
+        size += put_range_operation(message + size, success, next, write_key(next, s->key + 1));
+    }
+    return size + put_range_operation(message + size, failure, key, keySize);
+}
+
+static uint64_t choose_key(struct slot *s) {
+    struct worker *w = s->link->worker;
+    if (s->operation == opTxnPut) {
+        uint64_t clients = (uint64_t)options.connections * (uint64_t)options.streams;
+        return s->number + clients * random_below(w, txnKeysEach);
+    }
+    uint64_t space = options.keys;
+    if (options.operation == opWatch && options.watchedKeys) space = options.watchedKeys;
+    if (s->operation == opScan) space -= (options.limit ? options.limit : options.span) - 1;
+    if (s->operation == opTxnRead) space--;
+    return options.sequential ? atomic_fetch_add_explicit(&nextKey, 1, memory_order_relaxed) % space
+                              : random_below(w, space);
 }
 
 /// Starts the slot's next request, or leaves it idle when there is none to start.
@@ -305,76 +410,80 @@ static void start(struct slot *s) {
     if (!l->up || !l->connection.settled || atomic_load_explicit(&stopping, memory_order_relaxed)) return;
 
     if (s->role == roleWatcher) {
-        s->created = false;
-        open_stream(s, methodWatch);
-        char end[prefixMax];
-        uint8_t create[2 * prefixMax];
-        size_t size = put_bytes(create, 1, options.prefix, options.prefixSize);
-        size += put_bytes(create + size, 2, end, write_prefix_end(end));
-        send_message(s, message, put_bytes(message, 1, create, size), false);
+        create_watchers(s);
         mark(s, slotBusy);
         return;
     }
-    if (s->role == roleKeepAlive && s->lease == 0) {
-        s->granting = true;
-        open_stream(s, methodGrant);
-        send_message(s, message, put_integer(message, 1, 120), true);
+    if (s->role == roleKeepAlive && s->granted < options.leases) {
+        grant_next(s);
         mark(s, slotBusy);
         return;
     }
     if (s->role == roleKeepAlive) {
+        ready_once(&s->ready);
+        if (!has_begun(w) && options.rate == 0) return pause_until(s, 0);
         s->granting = false;
-        ready_once(w, s);
+        w->openRenewals -= s->asked - s->answered;  // lost with a stream that failed
+        s->asked = s->answered = 0;
         open_stream(s, methodKeepAlive);
-        send_message(s, message, put_integer(message, 1, (uint64_t)s->lease), false);
+        while (options.rate == 0 && renew_next(s)) {}
         mark(s, slotBusy);
-        stamp(s);
         return;
     }
 
     if (options.operation == opWatch) {
+        if (options.rate > 0 && !isPacing) return;
+        if (!has_begun(w)) return pause_until(s, 0);
         // A lock step, lest a server that takes puts faster than it tells watchers builds a backlog: a put starts only
-        // when the watchers have all but the last few. (Every watcher's slot is busy too.)
-        uint64_t watchers = (uint64_t)options.connections * (uint64_t)options.streams;
-        uint64_t written = watchedPuts + (uint64_t)w->busy - watchers;
-        if (!atomic_load(&startedAtTime) ||
-            written * watchers >= deliveredEvents + 2 * watchers * (uint64_t)options.writers) {
-            mark(s, slotPaused);
-            s->resumeAt = 0;
-            return;
-        }
+        // when the watchers have all but the last few.
+        uint64_t perPut = (readyTarget - (uint64_t)options.writers) / (options.watchedKeys ? options.watchedKeys : 1);
+        if (options.rate == 0 &&
+            expectedEvents + openPuts * perPut >= deliveredEvents + 2 * perPut * (uint64_t)options.writers)
+            return pause_until(s, 0);
     }
     if (!s->mustRepeat) {
         if (options.count && atomic_fetch_add(&issued, 1) >= options.count) return;
         s->operation = options.operation == opWatch ? opPut : options.operation;
         if (s->operation == opMix)
             s->operation = random_below(w, 100) < (uint64_t)options.writePercent ? opPut : opRange;
-        uint64_t space = options.keys;
-        if (s->operation == opScan) space -= (options.limit ? options.limit : options.span) - 1;
-        s->key = options.sequential ? atomic_fetch_add_explicit(&nextKey, 1, memory_order_relaxed) % space
-                                    : random_below(w, space);
+        if (s->operation != opLease) s->key = choose_key(s);
     }
     s->mustRepeat = false;
     char key[prefixMax + keyDigits], end[prefixMax + keyDigits];
-    size_t keySize = write_key(key, s->key), size = put_bytes(message, 1, key, keySize);
-    if (s->operation == opPut) {
-        // Every value differs, as values do: the first bytes count up.
-        uint64_t n = ++w->value;
-        for (size_t i = 0; i < 8 && i < options.valueSize; i++, n >>= 8) w->valueBytes[i] = (uint8_t)n;
-        size += put_bytes(message + size, 2, w->valueBytes, options.valueSize);
-        open_stream(s, methodPut);
-    } else {
+    size_t keySize = write_key(key, s->key), size;
+    enum method method;
+    switch (s->operation) {
+    case opPut:
+        method = methodPut;
+        size = put_put_request(w, message, key, keySize);
+        break;
+    case opTxnPut:
+    case opTxnRead:
+        method = methodTxn;
+        size = put_txn(s, message, key, keySize);
+        break;
+    case opLease:
+        method = s->lease ? methodRevoke : methodGrant;
+        size = put_integer(message, 1, s->lease ? (uint64_t)s->lease : shortLeaseSeconds);
+        break;
+    default:
+        method = methodRange;
+        size = put_bytes(message, 1, key, keySize);
         if (s->operation == opScan) {
             size_t endSize = options.limit ? write_prefix_end(end) : write_key(end, s->key + options.span);
             size += put_bytes(message + size, 2, end, endSize);
             if (options.limit) size += put_integer(message + size, 3, options.limit);
         }
         if (options.serializable) size += put_integer(message + size, 7, 1);
-        open_stream(s, methodRange);
     }
+    open_stream(s, method);
     send_message(s, message, size, true);
     mark(s, slotBusy);
-    stamp(s);
+    if (options.operation == opWatch) {
+        openPuts++;
+        stamp(l, &putTimes[w->value % putTimesCount]);
+    }
+    stamp(l, &s->startedAt);
 }
 
 // MARK: answers
@@ -409,26 +518,35 @@ static int64_t header_revision(struct reader header) {
     return 0;
 }
 
-static bool check_put(struct slot *s, struct reader r) {
+/// The revision in the header of an answer that has no other use; 0 if it is malformed.
+static int64_t answer_revision(struct reader r) {
     struct field f;
     int64_t revision = 0;
     while (get_field(&r, &f))
         if (f.number == 1) revision = header_revision(f.bytes);
-    if (r.bad || revision <= 0) return false;
+    return r.bad ? 0 : revision;
+}
+
+static bool check_put(struct slot *s, struct reader r) {
+    int64_t revision = answer_revision(r);
+    if (revision <= 0) return false;
     saw_revision(&s->link->worker->tally, revision);
     if (options.operation == opWatch) {
-        watchedPuts++;
-        watchedRevisionSum += (uint64_t)revision;
-        if (revision > watchedRevisionLast) watchedRevisionLast = revision;
+        struct written *of = &written[options.watchedKeys ? s->key : 0];
+        of->puts++;
+        of->revisionSum += (uint64_t)revision;
+        expectedEvents += of->watchers;
     }
     return true;
 }
 
-static bool check_range(struct slot *s, struct reader r) {
+/// One pair with the given key; its mod revision, or 0. (A transaction's answers inside may do without a header.)
+static int64_t check_range(struct reader r, uint64_t number, bool isInside) {
     struct field f, in;
     char key[prefixMax + keyDigits];
-    size_t keySize = write_key(key, s->key);
-    int headers = 0;
+    size_t keySize = write_key(key, number);
+    int headers = 0, found = 0;
+    int64_t revision = 0;
     while (get_field(&r, &f)) {
         if (f.number == 1) headers++;
         if (f.number != 2) continue;
@@ -437,38 +555,127 @@ static bool check_range(struct slot *s, struct reader r) {
         while (get_field(&kv, &in)) {
             size_t count = (size_t)(in.bytes.end - in.bytes.at);
             if (in.number == 1) right = count == keySize && memcmp(in.bytes.at, key, keySize) == 0;
+            if (in.number == 3) revision = (int64_t)in.integer;
             if (in.number == 5) valued = count > 0;
         }
-        if (!right || !valued || kv.bad) return false;
-        s->found++;
+        if (!right || !valued || kv.bad) return 0;
+        found++;
     }
-    return !r.bad && headers == 1 && s->found == 1;
+    return !r.bad && (isInside || headers == 1) && found == 1 ? revision : 0;
+}
+
+static bool check_txn(struct slot *s, struct reader r) {
+    struct field f, in;
+    int64_t revision = 0, found[2] = {0, 0};
+    bool succeeded = false;
+    int puts = 0, ranges = 0;
+    while (get_field(&r, &f)) {
+        if (f.number == 1) revision = header_revision(f.bytes);
+        if (f.number == 2) succeeded = f.integer == 1;
+        if (f.number != 3) continue;
+        struct reader answer = f.bytes;
+        while (get_field(&answer, &in)) {
+            if (in.number == 2) puts++;
+            if (in.number == 1 && ranges < 2) {
+                found[ranges] = check_range(in.bytes, s->key + (uint64_t)ranges, true);
+                ranges++;
+            }
+        }
+        if (answer.bad) return false;
+    }
+    if (r.bad || revision <= 0) return false;
+    if (s->operation == opTxnRead) return succeeded && puts == 0 && found[0] && found[1];
+    if (succeeded) {
+        if (modRevisions[s->key] == 0 || puts != 1 || ranges != 0) return false;
+        saw_revision(&s->link->worker->tally, revision);
+        s->link->worker->tally.puts++;
+        modRevisions[s->key] = revision;
+        return true;
+    }
+    // The first time only: what is there is not known before.
+    if (modRevisions[s->key] != 0 || puts != 0 || ranges != 1) return false;
+    modRevisions[s->key] = found[0];
+    return found[0] != 0;
+}
+
+static bool check_lease(struct slot *s, struct reader r) {
+    struct field f;
+    int64_t revision = answer_revision(r), id = 0, ttl = 0;
+    while (get_field(&r, &f)) {
+        if (f.number == 2) id = (int64_t)f.integer;
+        if (f.number == 3) ttl = (int64_t)f.integer;
+    }
+    bool granted = s->lease == 0;
+    s->lease = granted ? id : 0;
+    return revision > 0 && (!granted || (id != 0 && ttl >= shortLeaseSeconds));
+}
+
+static bool check_event(struct worker *w, struct watcher *watcher, struct reader event) {
+    struct field in, deep;
+    int64_t revision = 0;
+    uint64_t value = 0;
+    char key[prefixMax + keyDigits];
+    size_t keySize = write_key(key, watcher->key), compared = options.watchedKeys ? keySize : options.prefixSize;
+    bool right = false;
+    while (get_field(&event, &in)) {
+        if (in.number != 2) continue;
+        struct reader kv = in.bytes;
+        while (get_field(&kv, &deep)) {
+            size_t count = (size_t)(deep.bytes.end - deep.bytes.at);
+            if (deep.number == 1) right = count == keySize && memcmp(deep.bytes.at, key, compared) == 0;
+            if (deep.number == 3) revision = (int64_t)deep.integer;
+            if (deep.number == 5 && count == options.valueSize)
+                for (size_t i = 8; i-- > 0;) value = value << 8 | deep.bytes.at[i];
+        }
+    }
+    // One key a transaction here: strictly ascending.
+    if (!right || revision <= watcher->revisionLast || value == 0 || value > w->value) return false;
+    watcher->revisionLast = revision;
+    watcher->revisionSum += (uint64_t)revision;
+    watcher->events++;
+    deliveredEvents++;
+    w->tally.all++;
+    if (w->now >= measureFrom && w->now < measureTo) {
+        uint64_t sent = putTimes[value % putTimesCount];
+        w->tally.operations++;
+        histogram_add(&w->tally.latency, w->now > sent ? w->now - sent : 0);
+    }
+    return true;
 }
 
 static bool check_watch(struct slot *s, struct reader r) {
-    struct worker *w = s->link->worker;
-    struct field f, in, deep;
-    while (get_field(&r, &f)) {
-        if (f.number == 3) ready_once(w, s);
-        if (f.number == 4) return false;  // cancelled
-        if (f.number != 11) continue;
-        int64_t revision = 0;
-        struct reader event = f.bytes;
-        while (get_field(&event, &in)) {
-            if (in.number != 2) continue;
-            struct reader kv = in.bytes;
-            while (get_field(&kv, &deep))
-                if (deep.number == 3) revision = (int64_t)deep.integer;
-        }
-        if (revision <= s->revisionLast) return false;  // one key a transaction here: strictly ascending
-        s->revisionLast = revision;
-        s->revisionSum += (uint64_t)revision;
-        s->events++;
-        deliveredEvents++;
-        w->tally.all++;
-        if (w->now >= measureFrom && w->now < measureTo) w->tally.operations++;
+    struct watcher *watcher = NULL;
+    struct field f;
+    while (get_field(&r, &f)) {  // in the fields' order
+        if (f.number == 2 && f.integer >= 1 && f.integer <= (uint64_t)options.watchers)
+            watcher = &s->watchers[f.integer - 1];
+        if (f.number == 4 || (f.number != 1 && !watcher)) return false;  // cancelled, or nobody's
+        if (f.number == 3) ready_once(&watcher->created);
+        if (f.number == 11 && !check_event(s->link->worker, watcher, f.bytes)) return false;
     }
     return !r.bad;
+}
+
+static void on_renewed(struct slot *s, struct reader r) {
+    struct worker *w = s->link->worker;
+    struct field f;
+    int64_t lease = 0, ttl = 0;
+    while (get_field(&r, &f)) {
+        if (f.number == 2) lease = (int64_t)f.integer;
+        if (f.number == 3) ttl = (int64_t)f.integer;
+    }
+    if (s->granting) {
+        s->malformed = lease != s->lease + s->granted;
+        return;
+    }
+    // One stream's answers come in the order of its requests.
+    uint64_t number = s->answered % (uint64_t)options.leases;
+    s->startedAt = s->askedAt[number];
+    if (s->answered == s->asked || lease != s->lease + (int64_t)number || ttl <= 0) w->tally.wrong++;
+    else success(s);
+    s->answered++;
+    w->openRenewals--;
+    if (options.rate == 0 && !atomic_load_explicit(&stopping, memory_order_relaxed)) renew_next(s);
 }
 
 /// One whole message has arrived.
@@ -480,32 +687,17 @@ static void on_message(struct slot *s, const uint8_t *bytes, size_t count) {
         if (!check_watch(s, r)) w->tally.wrong++;
         return;
     }
-    if (s->role == roleKeepAlive) {
-        struct field f;
-        int64_t lease = 0, ttl = 0;
-        while (get_field(&r, &f)) {
-            if (f.number == 2) lease = (int64_t)f.integer;
-            if (f.number == 3) ttl = (int64_t)f.integer;
-        }
-        if (s->granting) {
-            s->lease = lease;
-            s->malformed = lease == 0;
-            return;
-        }
-        if (lease != s->lease || ttl <= 0) w->tally.wrong++;
-        else success(s);
-        if (atomic_load_explicit(&stopping, memory_order_relaxed)) {
-            connection_cancel(&s->link->connection, &s->stream);
-            mark(s, slotIdle);
-            return;
-        }
-        uint8_t *message = w->scratch + 5;
-        send_message(s, message, put_integer(message, 1, (uint64_t)s->lease), false);
-        stamp(s);
-        return;
+    if (s->role == roleKeepAlive) return on_renewed(s, r);
+    bool good = true;
+    switch (s->operation) {
+    case opPut: good = check_put(s, r); break;
+    case opRange: good = check_range(r, s->key, false) != 0; break;
+    case opTxnPut:
+    case opTxnRead: good = check_txn(s, r); break;
+    case opLease: good = check_lease(s, r); break;
+    default: break;
     }
-    if (s->operation == opPut && !check_put(s, r)) s->malformed = true;
-    if (s->operation == opRange && !check_range(s, r)) s->malformed = true;
+    if (!good) s->malformed = true;
 }
 
 /// Reads field heads of a RangeResponse and skips bodies, however its bytes are cut.
@@ -585,24 +777,29 @@ static void on_end(struct connection *c, struct stream *stream, uint32_t resetCo
         mark(s, slotIdle);
         return;
     }
+    if (options.operation == opWatch && s->role == roleUnary) openPuts--;
     if (resetCode) return failure(s, &t->reset);
     if (s->stream.httpStatus != 200) return failure(s, &t->http);
-    if (s->stream.grpcStatus != 0) {
-        if (s->role == roleKeepAlive) s->lease = 0;
-        int code = s->stream.grpcStatus;
+    int code = s->stream.grpcStatus;
+    if (code == grpcFailedPrecondition && s->role == roleKeepAlive && s->granting) {
+        s->granted++;  // it is there already, of a run before
+        return start(s);
+    }
+    if (code != 0) {
         return failure(s, &t->grpc[code > 0 && code < grpcCodes ? code : grpcCodes - 1]);
     }
     if (s->role == roleWatcher) return failure(s, &t->reset);  // a watch does not end by itself
     if (s->role == roleKeepAlive) {
-        if (!s->granting || s->lease == 0) return failure(s, &t->empty);
+        if (!s->granting || s->messages != 1 || s->malformed) return failure(s, &t->empty);
+        s->granted++;
         return start(s);
     }
     if (s->messages != 1) return failure(s, &t->empty);
     if (s->operation == opScan && s->found != (options.limit ? options.limit : options.span)) s->malformed = true;
     if (s->malformed) return failure(s, &t->wrong);
     if (s->operation == opPut) t->puts++;
-    if (options.operation == opWatch) histogram_add(&t->latency, w->now - s->startedAt);
-    else success(s);
+    if (options.operation != opWatch) success(s);
+    else if (w->now >= measureFrom && w->now < measureTo) histogram_add(&t->putLatency, w->now - s->startedAt);
     start(s);
 }
 
@@ -624,7 +821,7 @@ static void on_ready(struct connection *c) {
         exit(2);
     }
     for (int i = 0; i < l->slotCount; i++) {
-        if (first && l->slots[i].role == roleUnary) ready_once(l->worker, &l->slots[i]);
+        if (first && l->slots[i].role == roleUnary) ready_once(&l->slots[i].ready);
         start(&l->slots[i]);
     }
 }
@@ -677,6 +874,7 @@ static void disconnect_link(struct link *l) {
     for (int i = 0; i < l->slotCount; i++) {
         if (l->slots[i].state != slotBusy) continue;
         w->tally.connection++;
+        if (options.operation == opWatch && l->slots[i].role == roleUnary) openPuts--;
         l->slots[i].mustRepeat = options.count > 0 && l->slots[i].role == roleUnary;
         mark(&l->slots[i], slotIdle);
     }
@@ -688,7 +886,7 @@ static void flush_link(struct link *l) {
     if (!l->up) return;
     if (l->stampedCount) {
         uint64_t now = now_ns();
-        for (int i = 0; i < l->stampedCount; i++) l->stamped[i]->startedAt = now;
+        for (int i = 0; i < l->stampedCount; i++) *l->stamped[i] = now;
         l->stampedCount = 0;
     }
     if (!connection_flush(&l->connection)) return disconnect_link(l);
@@ -708,17 +906,68 @@ static void on_tick(struct worker *w, bool checkDeadlines) {
             w->dead--;
             connect_link(l);
         }
-        for (int j = 0; (w->paused > 0 || checkDeadlines) && j < l->slotCount; j++) {
+        for (int j = 0; (l->paused > 0 || checkDeadlines) && j < l->slotCount; j++) {
             struct slot *s = &l->slots[j];
             if (s->state == slotPaused && (s->resumeAt <= w->now || stop)) start(s);
             if (checkDeadlines && s->state == slotBusy && s->role == roleUnary && s->startedAt &&
                 w->now > s->startedAt + (uint64_t)options.deadlineMilliseconds * 1000000 + 10000000) {
                 connection_cancel(&l->connection, &s->stream);
+                if (options.operation == opWatch) openPuts--;
                 failure(s, &w->tally.timeout);
             }
         }
         flush_link(l);
     }
+}
+
+/// Starts what is due by the rate. What could not be started in time, because too much was open, is begun as soon as
+/// possible and counts as late.
+static void on_pace(struct worker *w) {
+    if (!has_begun(w) || atomic_load(&stopping)) return;
+    if (paceNext == 0) paceNext = w->now;
+    bool watches = options.operation == opWatch;
+    struct link *writer = &w->links[w->linkCount - 1];
+    uint64_t slots = watches ? (uint64_t)writer->slotCount : (uint64_t)options.connections * (uint64_t)options.streams;
+    isPacing = true;
+    for (; paceNext <= w->now; paceNext += paceInterval) {
+        bool started = false;
+        for (uint64_t tries = 0; tries < slots && !started; tries++) {
+            uint64_t i = paceSlot++ % slots;
+            struct slot *s = watches ? &writer->slots[i]
+                                     : &w->links[i / (uint64_t)options.streams].slots[i % (uint64_t)options.streams];
+            if (watches && s->state == slotIdle) {
+                start(s);
+                started = s->state == slotBusy;
+            } else if (!watches && s->state == slotBusy && !s->granting) {
+                started = renew_next(s);
+            }
+            if (started) flush_link(s->link);
+        }
+        if (!started) isLate = true;
+        if (!started) break;
+        late += isLate;
+    }
+    if (paceNext > w->now) isLate = false;
+    isPacing = false;
+}
+
+/// User and system time of the servers, in seconds.
+static double server_seconds(void) {
+    double ticks = 0;
+    for (int i = 0; i < options.serverCount; i++) {
+        char path[64], text[1024];
+        snprintf(path, sizeof path, "/proc/%d/stat", options.servers[i]);
+        FILE *file = fopen(path, "r");
+        if (!file) continue;
+        size_t count = fread(text, 1, sizeof text - 1, file);
+        fclose(file);
+        text[count] = 0;
+        unsigned long user, system;
+        char *rest = strrchr(text, ')');  // a name may hold anything
+        if (rest && sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2)
+            ticks += (double)(user + system);
+    }
+    return ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 static bool finished(struct worker *w) {
@@ -737,15 +986,31 @@ static bool finished(struct worker *w) {
 static void *run(void *argument) {
     struct worker *w = argument;
     struct epoll_event events[256];
+    int timer = -1;
     uint64_t hardEnd = launchedAt + (uint64_t)(options.timeout * 1e9), drainEnd = 0, lastTick = 0, lastDeadlines = 0;
     w->now = now_ns();
     for (int i = 0; i < w->linkCount; i++) connect_link(&w->links[i]);
+    if (options.rate) {
+        struct timespec period = {.tv_sec = (time_t)(paceInterval / 1000000000u),
+                                  .tv_nsec = (long)(paceInterval % 1000000000u)};
+        struct itimerspec times = {period, period};
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+        timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+        if (timer < 0 || timerfd_settime(timer, 0, &times, NULL) != 0 ||
+            epoll_ctl(w->epoll, EPOLL_CTL_ADD, timer, &event) != 0)
+            abort();
+    }
     for (;;) {
         int wait = w->dead || w->paused ? 1 : 10;
         int count = epoll_wait(w->epoll, events, 256, wait);
         w->now = now_ns();
         for (int i = 0; i < count; i++) {
             struct link *l = events[i].data.ptr;
+            if (!l) {
+                uint64_t expirations;
+                if (read(timer, &expirations, sizeof expirations) < 0 && errno != EAGAIN) abort();
+                continue;
+            }
             if (!l->up) continue;
             bool good = true;
             if (events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) {
@@ -761,6 +1026,9 @@ static void *run(void *argument) {
             lastTick = w->now;
             if (w->dead || w->paused || deadlines) on_tick(w, deadlines);
         }
+        if (options.serverCount && serverSecondsBefore == 0 && w->isFirst && has_begun(w))
+            serverSecondsBefore = server_seconds();
+        if (options.rate) on_pace(w);
         if (w->now > hardEnd) {
             atomic_store(&stopping, true);
             break;
@@ -768,26 +1036,30 @@ static void *run(void *argument) {
         if (!finished(w)) continue;
         if (drainEnd == 0) drainEnd = w->now + 5000000000u;
         if (w->busy == 0 || w->now > drainEnd) break;
-        if (options.operation == opWatch) {
-            // The puts are over; the watchers are done when each has all of them.
-            uint64_t watchers = (uint64_t)options.connections * (uint64_t)options.streams;
-            if (w->busy <= (int)watchers && deliveredEvents >= watchedPuts * watchers) break;
-        } else if (options.operation == opKeepAlive && options.count == 0) {
-            break;
-        }
+        if (options.operation == opWatch && openPuts == 0 && deliveredEvents >= expectedEvents) break;
+        if (options.operation == opKeepAlive && w->openRenewals == 0) break;
+    }
+    if (options.serverCount && w->isFirst) {
+        nanosleep(&(struct timespec){.tv_nsec = (long)settleTime}, NULL);
+        serverSecondsAfter = server_seconds();
     }
     for (int i = 0; i < w->linkCount; i++) {
         struct link *l = &w->links[i];
         for (int j = 0; j < l->slotCount; j++) {
             struct slot *s = &l->slots[j];
             if (s->state == slotBusy && s->role == roleUnary) w->tally.timeout++;
-            if (s->role == roleWatcher && (s->events != watchedPuts || s->revisionSum != watchedRevisionSum))
-                w->tally.wrong++;
+            if (s->role == roleKeepAlive) w->tally.timeout += s->asked - s->answered;
+            for (int k = 0; s->watchers && k < options.watchers; k++) {
+                const struct watcher *watcher = &s->watchers[k];
+                const struct written *of = &written[watcher->key];
+                if (watcher->events != of->puts || watcher->revisionSum != of->revisionSum) w->tally.wrong++;
+            }
         }
         w->bytesIn += l->connection.bytesIn;
         w->bytesOut += l->connection.bytesOut;
         if (l->up) connection_close(&l->connection);
     }
+    if (timer >= 0) close(timer);
     return NULL;
 }
 
@@ -799,13 +1071,28 @@ static void *zeroed(size_t count, size_t size) {
     return p;
 }
 
-static void add_slots(struct link *l, int count, enum slotRole role) {
+static void add_slots(struct link *l, int count, enum slotRole role, uint64_t first) {
     l->slots = zeroed((size_t)count, sizeof *l->slots);
-    l->stamped = zeroed((size_t)count * 2, sizeof(struct slot *));
+    // Two times for each request that is open at once.
+    l->stampedMax = 2 * count * (role == roleKeepAlive ? options.leases : 1);
+    l->stamped = zeroed((size_t)l->stampedMax, sizeof *l->stamped);
     l->slotCount = count;
     for (int i = 0; i < count; i++) {
-        l->slots[i].link = l;
-        l->slots[i].role = role;
+        struct slot *s = &l->slots[i];
+        s->link = l;
+        s->role = role;
+        s->number = first + (uint64_t)i;
+        if (role == roleKeepAlive) {
+            s->lease = firstLease + (int64_t)s->number * options.leases;
+            s->askedAt = zeroed((size_t)options.leases, sizeof *s->askedAt);
+        }
+        if (role != roleWatcher) continue;
+        s->watchers = zeroed((size_t)options.watchers, sizeof *s->watchers);
+        for (int k = 0; k < options.watchers; k++) {
+            uint64_t number = s->number * (uint64_t)options.watchers + (uint64_t)k;
+            s->watchers[k].key = options.watchedKeys ? number % options.watchedKeys : 0;
+            written[s->watchers[k].key].watchers++;
+        }
     }
 }
 
@@ -848,13 +1135,16 @@ static double seconds(const char *name, const char *text) {
 
 static void parse_options(int count, char **arguments) {
     enum { oHelp = 1, oEndpoints, oOp, oConnections, oStreams, oThreads, oKeys, oPrefix, oOrder, oValue, oSpan, oLimit,
-           oSerializable, oPercent, oWriters, oDuration, oWarmup, oCount, oDeadline, oTimeout, oPreload, oSeed };
+           oSerializable, oPercent, oWriters, oWatchers, oWatchedKeys, oLeases, oRate, oServers,
+           oDuration, oWarmup, oCount, oDeadline, oTimeout, oPreload, oSeed };
     static const struct option known[] = {
         {"help", 0, 0, oHelp}, {"endpoints", 1, 0, oEndpoints}, {"op", 1, 0, oOp},
         {"connections", 1, 0, oConnections}, {"streams", 1, 0, oStreams}, {"threads", 1, 0, oThreads},
         {"keys", 1, 0, oKeys}, {"prefix", 1, 0, oPrefix}, {"order", 1, 0, oOrder}, {"value-size", 1, 0, oValue},
         {"span", 1, 0, oSpan}, {"limit", 1, 0, oLimit}, {"serializable", 0, 0, oSerializable},
-        {"write-percent", 1, 0, oPercent}, {"writers", 1, 0, oWriters}, {"duration", 1, 0, oDuration},
+        {"write-percent", 1, 0, oPercent}, {"writers", 1, 0, oWriters},
+        {"watchers", 1, 0, oWatchers}, {"watched-keys", 1, 0, oWatchedKeys}, {"leases", 1, 0, oLeases},
+        {"rate", 1, 0, oRate}, {"server-pids", 1, 0, oServers}, {"duration", 1, 0, oDuration},
         {"warmup", 1, 0, oWarmup}, {"count", 1, 0, oCount}, {"deadline", 1, 0, oDeadline},
         {"timeout", 1, 0, oTimeout}, {"preload", 1, 0, oPreload}, {"seed", 1, 0, oSeed}, {0}};
     for (int o; (o = getopt_long(count, arguments, "h", known, NULL)) != -1;) {
@@ -864,8 +1154,8 @@ static void parse_options(int count, char **arguments) {
         case oEndpoints: parse_endpoints(optarg); break;
         case oOp: {
             int found = -1;
-            for (int i = 0; i <= opWatch; i++)
-                if (strcmp(optarg, operationNames[i]) == 0) found = i;
+            for (size_t i = 0; i < sizeof operationNames / sizeof *operationNames; i++)
+                if (strcmp(optarg, operationNames[i]) == 0) found = (int)i;
             if (found < 0) die("unknown --op", optarg);
             options.operation = (enum operation)found;
             break;
@@ -885,6 +1175,16 @@ static void parse_options(int count, char **arguments) {
         case oSerializable: options.serializable = true; break;
         case oPercent: options.writePercent = (int)whole("--write-percent", optarg, 0, 100); break;
         case oWriters: options.writers = (int)whole("--writers", optarg, 1, streamsMax); break;
+        case oWatchers: options.watchers = (int)whole("--watchers", optarg, 1, perStreamMax); break;
+        case oWatchedKeys: options.watchedKeys = whole("--watched-keys", optarg, 1, 10000000); break;
+        case oLeases: options.leases = (int)whole("--leases", optarg, 1, perStreamMax); break;
+        case oRate: options.rate = whole("--rate", optarg, 1, rateMax); break;
+        case oServers:
+            for (char *save, *item = strtok_r(optarg, ",", &save); item; item = strtok_r(NULL, ",", &save)) {
+                if (options.serverCount == serversMax) die("too many", "--server-pids");
+                options.servers[options.serverCount++] = (int)whole("--server-pids", item, 1, INT32_MAX);
+            }
+            break;
         case oDuration: options.duration = seconds("--duration", optarg); break;
         case oWarmup: options.warmup = seconds("--warmup", optarg); break;
         case oCount: options.count = whole("--count", optarg, 1, UINT32_MAX); break;
@@ -907,8 +1207,16 @@ static void parse_options(int count, char **arguments) {
     if (options.prefixSize == 0 || options.prefixSize > prefixMax - 1) die("bad --prefix", options.prefix);
     if (options.operation == opScan && options.keys < (options.limit ? options.limit : options.span))
         die("--keys is less than one scan", "");
-    if (options.operation == opWatch && options.threads != 1) die("--op watch takes", "--threads 1");
-    if ((options.operation == opWatch || options.operation == opKeepAlive) && options.count)
+    uint64_t clients = (uint64_t)options.connections * (uint64_t)options.streams;
+    if (options.operation == opTxnRead && options.keys < 2) die("--keys is less than one transaction", "");
+    if (options.operation == opTxnPut && options.keys < clients * txnKeysEach)
+        die("--keys is less than", "8 a client of txn-put");
+    if ((options.operation == opWatch || options.rate) && options.threads != 1)
+        die("--op watch and --rate take", "--threads 1");
+    if (options.rate && !needs_setup()) die("--rate does not go with --op", operationNames[options.operation]);
+    if (options.operation == opWatch && options.valueSize < 8) die("--op watch takes", "--value-size 8 or more");
+    if (options.watchedKeys > clients * (uint64_t)options.watchers) die("--watched-keys", "more than watchers");
+    if (needs_setup() && options.count)
         die("--count does not go with --op", operationNames[options.operation]);
     if (options.threads > options.connections) options.threads = options.connections;
 }
@@ -929,6 +1237,9 @@ int main(int count, char **arguments) {
     }
 
     bool watches = options.operation == opWatch;
+    written = zeroed(options.watchedKeys ? options.watchedKeys : 1, sizeof *written);
+    if (options.operation == opTxnPut) modRevisions = zeroed(options.keys, sizeof *modRevisions);
+    if (options.rate) paceInterval = 1000000000u / options.rate;
     struct worker *workers = zeroed((size_t)options.threads, sizeof *workers);
     int linkTotal = options.connections + (watches ? 1 : 0);
     for (int i = 0; i < options.threads; i++) {
@@ -936,7 +1247,9 @@ int main(int count, char **arguments) {
         w->epoll = epoll_create1(EPOLL_CLOEXEC);
         w->links = zeroed((size_t)linkTotal, sizeof *w->links);
         w->random = options.seed + (uint64_t)i * 0x632be59bd9b4e019u;
-        w->scratch = zeroed(1, options.valueSize + 4 * prefixMax + 64);
+        w->isFirst = i == 0;
+        w->scratch = zeroed(1, options.valueSize + 1024);
+        w->part = zeroed(1, options.valueSize + 1024);
         w->valueBytes = zeroed(1, options.valueSize + 8);
         for (size_t j = 0; j < options.valueSize; j++) w->valueBytes[j] = (uint8_t)random_below(w, 256);
     }
@@ -947,8 +1260,9 @@ int main(int count, char **arguments) {
         l->worker = w;
         l->endpoint = &options.endpoints[i % options.endpointCount];
         bool writer = i == options.connections;
-        add_slots(l, writer ? options.writers : options.streams, writer ? roleUnary : role);
-        readyTarget += (uint64_t)l->slotCount;
+        add_slots(l, writer ? options.writers : options.streams, writer ? roleUnary : role,
+                  (uint64_t)i * (uint64_t)options.streams);
+        readyTarget += (uint64_t)l->slotCount * (watches && !writer ? (uint64_t)options.watchers : 1);
     }
 
     launchedAt = now_ns();
@@ -961,6 +1275,7 @@ int main(int count, char **arguments) {
         pthread_join(workers[i].thread, NULL);
         struct tally *o = &workers[i].tally;
         histogram_merge(&t->latency, &o->latency);
+        histogram_merge(&t->putLatency, &o->putLatency);
         t->operations += o->operations, t->all += o->all, t->puts += o->puts;
         for (int j = 0; j < grpcCodes; j++) t->grpc[j] += o->grpc[j];
         t->http += o->http, t->reset += o->reset, t->empty += o->empty, t->wrong += o->wrong;
@@ -987,6 +1302,11 @@ int main(int count, char **arguments) {
            histogram_mean(&t->latency) / 1e3, histogram_quantile(&t->latency, 0.5) / 1e3,
            histogram_quantile(&t->latency, 0.9) / 1e3, histogram_quantile(&t->latency, 0.99) / 1e3,
            histogram_quantile(&t->latency, 0.999) / 1e3, (double)t->latency.max / 1e3);
+    if (watches)
+        printf("\"put_latency_us\":{\"p50\":%.1f,\"p99\":%.1f},", histogram_quantile(&t->putLatency, 0.5) / 1e3,
+               histogram_quantile(&t->putLatency, 0.99) / 1e3);
+    if (options.serverCount) printf("\"server_cpu_seconds\":%.2f,", serverSecondsAfter - serverSecondsBefore);
+    if (options.rate) printf("\"late\":%" PRIu64 ",", late);
     printf("\"puts\":%" PRIu64 ",\"revision_first\":%" PRId64 ",\"revision_last\":%" PRId64
            ",\"bytes_in\":%" PRIu64 ",\"bytes_out\":%" PRIu64 ",\"client_cpu_us_per_op\":%.2f,\"errors\":%" PRIu64
            ",\"error_kinds\":{", t->puts, t->revisionLow, t->revisionHigh, bytesIn, bytesOut,

@@ -192,6 +192,36 @@ class Parity(unittest.TestCase):
             client.revoke(52)
 
 
+class Renewals(unittest.TestCase):
+    def test_those_that_come_all_the_time_share_entries(self):
+        """A member's event loop logs renewals every 5 ms at most, however they come (decision 0014)."""
+        member = Member(MARTLET, "martlet", scratch("leases-shared"))
+        member.start()
+        self.addCleanup(member.kill)
+        client = Client(member)
+        ids = range(1000, 1300)
+        for id in ids:
+            client.grant(60, id)
+        time.sleep(0.6)  # a renewal sooner than half a second after the grant need not be logged
+
+        def index():
+            return protobuf.get(client.call("/etcdserverpb.Maintenance/Status")[2], 5)
+
+        before = index()
+        begin = time.monotonic()
+        stream = client.connection.open(LEASE + "LeaseKeepAlive")
+        for id in ids:
+            client.connection.send(stream, http2.grpc_frame(message({1: id})), end=id == ids[-1])
+            time.sleep(0.001)
+        reply = client.connection.wait(stream)
+        elapsed = time.monotonic() - begin
+        answers = [protobuf.parse(answer) for answer in reply.messages]
+        self.assertEqual([(protobuf.get(a, 2), protobuf.get(a, 3)) for a in answers], [(id, 60) for id in ids])
+        entries = index() - before
+        self.assertGreater(entries, 0)
+        self.assertLess(entries, elapsed / 0.005 + 20)
+
+
 class Failover(unittest.TestCase):
     def test_a_lease_outlives_its_leader_and_its_members(self):
         cluster = Cluster(MARTLET, "leases-failover").start().wait_ready()

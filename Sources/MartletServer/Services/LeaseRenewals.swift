@@ -5,7 +5,13 @@ import Replica
 
 /// One event loop's renewals of leases. Those of one round of the loop become one command in the log, or, where they
 /// would hardly change anything, one read index (decision 0014).
+///
+/// A command costs the way through all of the member's threads and its disk, whether it renews one lease or thousands,
+/// and no client waits for a renewal: so where they come all the time, commands leave at intervals. One after a pause
+/// leaves at once.
 final class LeaseRenewals {
+    private static let commandInterval = TimeAmount.milliseconds(5)
+
     /// What a renewal came to. A TTL of zero: there is no such lease.
     struct Renewal {
         var ttl: Int64
@@ -23,6 +29,10 @@ final class LeaseRenewals {
     private let node: RaftNode<KeyValueMachine>
     private let clock: LeaseClock
     private var arrived: [Request] = []
+    /// What goes into the next command, and when that may leave.
+    private var gathered: [Request] = []
+    private var commandTime = NIODeadline.uptimeNanoseconds(0)
+    private var isCommandDue = false
 
     init(requests: LoopRequests, node: RaftNode<KeyValueMachine>, clock: LeaseClock) {
         self.requests = requests
@@ -102,6 +112,19 @@ final class LeaseRenewals {
     }
 
     private func log(_ batch: [Request]) {
+        guard !batch.isEmpty else { return }
+        gathered += batch
+        guard !isCommandDue else { return }
+        if requests.eventLoop.now >= commandTime { return propose() }
+        isCommandDue = true
+        requests.eventLoop.scheduleTask(deadline: commandTime) { [requests] in requests.renewals.propose() }
+    }
+
+    private func propose() {
+        isCommandDue = false
+        let batch = gathered
+        gathered = []
+        commandTime = requests.eventLoop.now + Self.commandInterval
         for start in stride(from: 0, to: batch.count, by: LeaseCommandCodec.leasesMax) {
             let part = batch[start..<min(start + LeaseCommandCodec.leasesMax, batch.count)]
             let payload = LeaseCommandCodec.encode(
