@@ -20,7 +20,7 @@ build: ## the release build of the server, .build/release/martlet
 test: ## everything that continuous integration checks
 	@scripts/test
 
-test-clients: ## etcdctl, Google's client and bad input against live members
+test-clients: ## stock clients, random requests beside etcd, bad input: against live members
 	@scripts/test-clients
 
 test-cluster: ## real processes, killed under load

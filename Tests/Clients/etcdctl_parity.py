@@ -17,7 +17,7 @@ import time
 import unittest
 
 from support import protobuf
-from support.etcdctl_script import SCRIPTS
+from support.etcdctl_script import SCRIPTS, Step
 from support.processes import ETCD, ETCD_DIRECTORY, MARTLET, Cluster, environment, member_id, run_to_end
 
 ETCDCTLS = {"3.5": ETCD_DIRECTORY / "etcdctl", "3.4": shutil.which("etcdctl")}
@@ -43,6 +43,7 @@ class Playing:
         self.cluster = cluster
         self.answers = []
         self.names = {}
+        self.ids = {"lease": "1", "member": "1"}
         for member in cluster.members:
             self.names[str(member.client_port)] = f"<{member.name}'s client port>"
             self.names[str(member.peer_port)] = f"<{member.name}'s peer port>"
@@ -70,20 +71,38 @@ class Playing:
         for step in script:
             if step.only not in (None, version):
                 continue
-            arguments, stdin = step.resolved(revision)
+            arguments, stdin = step.resolved(revision, self.ids)
             code, out, err = run_to_end(
                 [etcdctl, "--endpoints", scheme + member.endpoint, *arguments],
                 seconds=30,
                 input=stdin.encode(),
                 decode=False,
             )
+            self.learn_id(out.decode(errors="replace"))
             if "protobuf" in arguments and code == 0 and out:
                 out = self.normal_protobuf(arguments[:2], out)
             self.answers.append((step, code, self.normal(step, out), self.normal(step, err)))
 
+    def learn_id(self, out):
+        """An id that the cluster chose just now: of a lease, of an added member."""
+        for kind, pattern in (("lease", r"lease ([0-9a-f]+) granted"), ("member", r"Member +([0-9a-f]+) added")):
+            found = re.search(pattern, out)
+            if found:
+                number = int(found.group(1), 16)
+                self.ids[kind] = found.group(1)
+                for text in (str(number), f"{number:x}", f"{number:016x}"):
+                    self.names[text] = f"<the {kind}>"
+        for found in re.findall(r'"?ID"? ?: ?(\d{15,})', out):
+            # In other formats than the simple one; which it is, is not asked.
+            for text in (found, f"{int(found):x}", f"{int(found):016x}"):
+                self.names.setdefault(text, "<an id>")
+
     def normal_protobuf(self, command, data):
         """The fields of an answer in protobuf, without what is in every header and cannot be the same."""
         fields = protobuf.parse(data)
+        if command[0] == "lease":
+            # Ids, seconds and keys: the other formats compare them.
+            return str({number: len(values) for number, values in sorted(fields.items())}).encode()
         header = protobuf.parse(fields.pop(1, [b""])[0])
         ids = " ".join(self.names.get(str(protobuf.get(header, number)), "?") for number in (1, 2))
         if command == ["member", "list"]:
@@ -95,16 +114,30 @@ class Playing:
     def normal(self, step, text):
         text = text.decode(errors="backslashreplace")
         text = re.sub(r"\b[0-9a-f]{4,20}\b", lambda found: self.names.get(found.group(), found.group()), text)
+        text = re.sub(r" +(?=<cluster's id>)", " ", text)  # ids are printed 16 wide
         for pattern, replacement in [
             (r'"(ts|target|caller)":"[^"]*"', r'"\1":"<any>"'),
             (r'("?raft_?[tT]erm"?\s*:\s*)"?\d+"?', r"\1<term>"),
             (r'("RaftTerm" : )\d+', r"\1<term>"),
             (r'("took":"|"Took" : "?|took = )[0-9.]+[mµn]?s', r"\1<time>"),
+            (r'(remaining\(|"ttl":|"TTL" : )\d+', r"\1<seconds>"),
         ]:
             text = re.sub(pattern, replacement, text)
         command = step.arguments[:2]
         if command[0] == "endpoint":
             text = normal_endpoint(command[1], without_table(text))
+        if command == ["member", "add"]:
+            # Its list is in the order of the ids.
+            text = re.sub(r'(?<=CLUSTER=")[^"]*', lambda found: ",".join(sorted(found.group().split(","))), text)
+        if command[0] == "lease":
+            # In no order.
+            text = re.sub(r"(?<=keys\(\[)[^]]*", lambda found: " ".join(sorted(found.group().split())), text)
+            text = re.sub(r'(?<="keys":\[)[^]]*', lambda found: ",".join(sorted(found.group().split(","))), text)
+        if command == ["lease", "timetolive"] and '"Key' in text:
+            text = "\n".join(sorted(text.splitlines()))
+        if command == ["lease", "list"]:
+            text = "\n".join(sorted(text.splitlines()))
+            text = re.sub(r'(?<="leases":\[)[^]]*', lambda found: ",".join(sorted(found.group().split(","))), text)
         if command == ["member", "list"]:
             # In the order of the ids.
             text = ",".join(sorted(re.split(r"[\n,]\s*", without_table(text).replace("[", "\n").replace("]", "\n"))))
@@ -307,6 +340,114 @@ class EtcdctlParity(unittest.TestCase):
         second.send_signal(signal.SIGINT)
         second.communicate(timeout=20)
 
+    def test_watch_prints_the_same(self):
+        """In every format, with what was before, from the past, and one that compaction has ended."""
+        version, etcdctl = "3.5", ETCDCTLS["3.5"]
+        self.level()
+        printed = []
+        for playing in self.playings:
+            member = playing.cluster.members[1]
+            do = lambda *arguments: run_to_end([etcdctl, "--endpoints", member.endpoint, *arguments])
+            revision = playing.revision(etcdctl, member)
+            do("put", "watched/a", "0")
+            do("put", "watched/a", "1")
+            past = f"--rev={revision + 2}"
+            commands = {
+                "simple": (["watched/", "--prefix", "--prev-kv", past], "\nwatched/end\n"),
+                "json": (["watched/", "--prefix", past, "-w", "json"], '"key":"d2F0Y2hlZC9lbmQ="'),
+                "fields": (["watched/", "--prefix", "--prev-kv", past, "-w", "fields"], '"watched/end"'),
+                "range": (["watched/b", "watched/f"], "\nwatched/end\n"),
+                "progress": (["watched/b", "x", "--progress-notify"], "\nwatched/end\n"),
+            }
+            watching = {
+                name: subprocess.Popen([etcdctl, "--endpoints", member.endpoint, "watch", *arguments],
+                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment())
+                for name, (arguments, _) in commands.items()
+            }
+            time.sleep(1)
+            do("put", "watched/b", "2")
+            run_to_end([etcdctl, "--endpoints", member.endpoint, "txn"],
+                       input=b"\nput watched/c 1\nput watched/d 2\ndel watched/a\n\n\n")
+            do("put", "watched/end", "")
+            seen = {}
+            for name, process in watching.items():
+                text = b""
+                timer = threading.Timer(15, process.kill)
+                timer.start()
+                while commands[name][1].encode() not in text.replace(b"PUT\nwatched/end", b"PUT\n\nwatched/end"):
+                    more = process.stdout.read1()
+                    if not more:
+                        break
+                    text += more
+                timer.cancel()
+                process.kill()
+                process.wait()
+                process.stdout.close()
+                step = Step("watch", *commands[name][0])
+                seen[name] = playing.normal(step, text).replace("}\n{", "},{")
+                end = "d2F0Y2hlZC9lbmQ" if name == "json" else "watched/end"
+                self.assertIn(end, seen[name], f"{playing.cluster.kind}: {name}")
+            do("compaction", str(revision + 2))
+            code, out, err = run_to_end([etcdctl, "--endpoints", member.endpoint, "watch", "x", f"--rev={revision}"])
+            seen["compacted"] = (code, out.replace(str(revision + 2), "<r+2>"), err.replace(str(revision + 2), "<r+2>"))
+            printed.append(seen)
+        for name in printed[0]:
+            if name in ("json", "fields"):
+                # How the events are spread over responses is not the same from one time to the next.
+                pattern = r'"key":"[^"]*"|"Key" : "[^"]*"|"PrevKey" : "[^"]*"|"(?:mod_revision|ModRevision)" ?: ?\d+'
+                texts = [re.findall(pattern, text[name]) for text in printed]
+                self.assertEqual(*texts, name)
+            else:
+                self.assertEqual(printed[0][name], printed[1][name], name)
+
+    def test_leadership_is_moved(self):
+        etcdctl = ETCDCTLS["3.5"]
+        said = []
+        for playing in self.playings:
+            endpoints = ",".join(member.endpoint for member in playing.cluster.members)
+            command = [etcdctl, "--endpoints", endpoints]
+            code, out, err = run_to_end([*command, "endpoint", "status", "-w", "json"])
+            self.assertEqual(code, 0, err)
+            leader = json.loads(out)[0]["Status"]["leader"]
+            target = next(number for number in playing.member_ids.values() if number != leader)
+            code, out, err = run_to_end([*command, "move-leader", f"{target:x}"])
+            said.append((code, out.replace(f"{leader:x}", "<from>").replace(f"{target:x}", "<to>"), err))
+            code, out, err = run_to_end([*command, "endpoint", "status", "-w", "json"])
+            self.assertIn(target, {entry["Status"]["leader"] for entry in json.loads(out)}, playing.cluster.kind)
+            code, out, err = run_to_end([*command, "move-leader", "1"])
+            said.append((code, out, playing.normal(Step("move-leader"), err.encode())))
+        self.assertEqual(said[:2], said[2:])
+
+    def test_a_mirror_is_made(self):
+        """From martlet to etcd and from etcd to martlet: what is there, and what comes."""
+        etcdctl = ETCDCTLS["3.5"]
+        for source, destination in (self.playings, self.playings[::-1]):
+            ask = lambda playing, *arguments: run_to_end(
+                [etcdctl, "--endpoints", playing.cluster.members[0].endpoint, *arguments])
+            ask(source, "del", "mirror/", "--prefix")
+            ask(destination, "del", "mirrored/", "--prefix")
+            for number in range(5):
+                ask(source, "put", f"mirror/{number}", str(number))
+            mirror = subprocess.Popen(
+                [etcdctl, "--endpoints", source.cluster.members[0].endpoint, "make-mirror", "--prefix=mirror/",
+                 "--dest-prefix=mirrored/", destination.cluster.members[0].endpoint],
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment())
+            try:
+                self.until(lambda: len(ask(destination, "get", "mirrored/", "--prefix")[1].split()) == 10)
+                ask(source, "put", "mirror/6", "later")
+                ask(source, "del", "mirror/1")
+                expected = "".join(f"mirrored/{number}\n{number}\n" for number in (0, 2, 3, 4)) + "mirrored/6\nlater\n"
+                self.until(lambda: ask(destination, "get", "mirrored/", "--prefix")[1] == expected)
+            finally:
+                mirror.kill()
+                mirror.communicate()
+
+    def until(self, condition, seconds=10):
+        end = time.monotonic() + seconds
+        while not condition():
+            self.assertLess(time.monotonic(), end, "in vain")
+            time.sleep(0.1)
+
     def test_what_is_missing_says_so(self):
         """A command for which there is no service yet ends, soon, with a refusal."""
         members = ",".join(member.endpoint for member in self.clusters[0].members)
@@ -338,6 +479,8 @@ def _make_test(name, version, index, scheme=""):
 for _version in ETCDCTLS:
     for _index in range(3):
         for _order, _name in enumerate(SCRIPTS):
+            if _name in ("lease", "member") and (_version == "3.4") != (_index == 1):
+                continue  # they take long: 3.5 through the first and the last member, 3.4 through the one between
             setattr(
                 EtcdctlParity,
                 f"test_{_version.replace('.', '_')}_member_{_index + 1}_{_order}_{_name}",

@@ -6,18 +6,23 @@ FORMATS = ["simple", "json", "fields", "protobuf"]
 
 
 class Step:
-    """One command. `{r}` in an argument is the revision at which the pass began, `{r+3}` three more."""
+    """One command. `{r}` in an argument is the revision at which the pass began, `{r+3}` three more; `{lease}` and
+    `{member}` are the ids of the last lease and the last member that the cluster told of."""
 
     def __init__(self, *arguments, stdin="", only=None):
         self.arguments = [str(argument) for argument in arguments]
         self.stdin = stdin
         self.only = only  # the one etcdctl that has this command
 
-    def resolved(self, revision):
+    def resolved(self, revision, ids={}):
         def number(match):
             return str(revision + int(match.group(1) or 0))
 
-        fill = lambda text: re.sub(r"\{r([+-]\d+)?\}", number, text)
+        def fill(text):
+            for name, value in ids.items():
+                text = text.replace("{" + name + "}", value)
+            return re.sub(r"\{r([+-]\d+)?\}", number, text)
+
         return [fill(argument) for argument in self.arguments], fill(self.stdin)
 
     def __str__(self):
@@ -307,6 +312,62 @@ def maintenance():
     yield Step("version")
 
 
+def leases():
+    yield Step("lease", "grant", "100")
+    yield Step("put", "l/a", "1", "--lease={lease}")
+    yield Step("put", "l/b", "2", "--lease={lease}", "--prev-kv", "-w", "json")
+    for name in FORMATS:
+        if name != "protobuf":
+            yield Step("get", "l/", "--prefix", "-w", name)
+    yield from in_every_format("lease", "timetolive", "{lease}", "--keys")
+    yield Step("lease", "timetolive", "{lease}")
+    yield from in_every_format("lease", "keep-alive", "--once", "{lease}")
+    yield from in_every_format("lease", "list")
+    yield Step("put", "l/b", "without a lease")
+    yield Step("put", "l/a", "3", "--ignore-lease")
+    yield Step("lease", "timetolive", "{lease}", "--keys")
+    yield Step("lease", "revoke", "{lease}")
+    yield Step("get", "l/", "--prefix")
+    yield Step("lease", "revoke", "{lease}")
+    yield Step("lease", "timetolive", "{lease}")
+    yield Step("lease", "timetolive", "{lease}", "-w", "json")
+    yield Step("lease", "keep-alive", "--once", "{lease}")
+    yield Step("put", "l/a", "1", "--lease={lease}")
+    yield Step("lease", "list")
+    for name in FORMATS:
+        if name != "protobuf":
+            yield Step("lease", "grant", "60", "-w", name)
+    yield Step("lease", "grant", "0", only="3.5")
+    yield Step("lease", "grant", "9000000001")
+    for arguments in [
+        ["grant"], ["grant", "x"], ["grant", "1", "2"], ["revoke"], ["revoke", "nonsense"], ["timetolive"],
+        ["timetolive", "nonsense"], ["keep-alive"], ["keep-alive", "nonsense"], ["nonsense"],
+    ]:
+        yield Step("lease", *arguments)
+
+
+def members():
+    """A learner comes and goes: a voter that is not there would be missed."""
+    yield Step("member", "add", "m4", "--peer-urls=http://127.0.0.1:1", "--learner")
+    yield Step("member", "list")
+    yield Step("member", "list", "-w", "json")
+    yield Step("member", "list", "-w", "table")
+    yield Step("member", "add", "m5", "--peer-urls=http://127.0.0.1:2", "--learner")
+    yield Step("member", "promote", "{member}")
+    # No list of it after that: etcd 3.5.1 forgets that it is a learner (Documentation/differences.md).
+    yield Step("member", "update", "{member}", "--peer-urls=http://127.0.0.1:3")
+    yield Step("member", "remove", "{member}")
+    yield Step("member", "remove", "{member}")
+    # No promotion of it now: a follower of etcd 3.5.1 takes seven seconds to say that its time is up.
+    yield Step("member", "update", "{member}", "--peer-urls=http://127.0.0.1:3")
+    yield Step("member", "remove", "1")
+    yield Step("member", "remove", "nonsense")
+    yield Step("member", "remove")
+    yield Step("member", "add", "m4")
+    yield Step("member", "add", "m4", "--peer-urls=nonsense")
+    yield Step("member", "list")
+
+
 SCRIPTS = {
     "put": puts,
     "get": gets,
@@ -314,4 +375,6 @@ SCRIPTS = {
     "txn": transactions,
     "compaction": compactions,
     "maintenance": maintenance,
+    "lease": leases,
+    "member": members,
 }
