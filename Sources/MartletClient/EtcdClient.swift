@@ -21,12 +21,19 @@ package final class EtcdClient: Sendable {
         package var retryPauseMax: Duration = .seconds(1)
         /// The largest answer that is taken.
         package var answerBytesMax = 2_147_483_647
+        /// The largest request that is sent.
+        package var requestBytesMax = 2_147_483_647
+        /// A connection from which nothing came for so long is asked for a sign of life, while a call is open; nil for
+        /// never.
+        package var keepAliveInterval: Duration?
+        /// Within which that sign must come.
+        package var keepAliveTimeout: Duration = .seconds(6)
 
         package init() {}
     }
 
     package let options: Options
-    private let pool: ConnectionPool
+    let pool: ConnectionPool
     package var endpoints: [Endpoint] { pool.endpoints }
 
     /// - Parameters:
@@ -41,6 +48,9 @@ package final class EtcdClient: Sendable {
         var connection = GRPCClientConnection.Options()
         connection.connectTimeout = TimeAmount(options.dialTimeout)
         connection.messageBytesMax = options.answerBytesMax
+        connection.http2.keepAliveInterval = options.keepAliveInterval.map(TimeAmount.init)
+        connection.http2.keepAliveTimeout = TimeAmount(options.keepAliveTimeout)
+        connection.http2.keepAliveWithoutCalls = false
         pool = ConnectionPool(
             endpoints: endpoints, group: group ?? MultiThreadedEventLoopGroup.singleton, options: connection)
     }
@@ -160,6 +170,36 @@ package final class EtcdClient: Sendable {
         try await call(.alarm, Etcdserverpb_AlarmRequest.with { $0.action = .get }, isRepeatable: true)
     }
 
+    /// Takes one member's alarm back.
+    package func alarmDisarm(
+        member: UInt64, _ alarm: Etcdserverpb_AlarmType
+    ) async throws(ClientError) -> Etcdserverpb_AlarmResponse {
+        let request = Etcdserverpb_AlarmRequest.with {
+            $0.action = .deactivate
+            $0.memberID = member
+            $0.alarm = alarm
+        }
+        return try await call(.alarm, request, isRepeatable: false)
+    }
+
+    /// Of whichever member answers: ask `only(_:)` for a certain one.
+    package func defragment() async throws(ClientError) -> Etcdserverpb_DefragmentResponse {
+        try await call(.defragment, Etcdserverpb_DefragmentRequest(), isRepeatable: false)
+    }
+
+    package func downgrade(
+        _ action: Etcdserverpb_DowngradeRequest.DowngradeAction, version: String
+    ) async throws(ClientError) -> Etcdserverpb_DowngradeResponse {
+        let request = Etcdserverpb_DowngradeRequest.with {
+            $0.action = action
+            $0.version = version
+        }
+        return try await call(.downgrade, request, isRepeatable: false)
+    }
+
+    /// A client with the same endpoints and options, and connections of its own.
+    package func another() -> EtcdClient { EtcdClient(endpoints: endpoints, options: options, group: pool.group) }
+
     // MARK: Calls
 
     /// A call with generated messages.
@@ -181,10 +221,16 @@ package final class EtcdClient: Sendable {
         }
     }
 
-    private func call<Answer: Sendable>(
+    func call<Answer: Sendable>(
         _ method: EtcdMethod, _ request: [UInt8], isRepeatable: Bool,
         _ decode: (UnsafeRawBufferPointer) throws(WireError) -> Answer
     ) async throws(ClientError) -> Answer {
+        guard request.count <= options.requestBytesMax else {
+            // In the words of gRPC for Go, which etcd's users know.
+            throw .status(
+                .resourceExhausted,
+                message: "trying to send message larger than max (\(request.count) vs. \(options.requestBytesMax))")
+        }
         let answer = try await attempt(method, ByteBuffer(bytes: request), isRepeatable: isRepeatable)
         let decoded: Result<Answer, WireError> = answer.withUnsafeReadableBytes { raw in
             Result { () throws(WireError) in try decode(raw) }

@@ -5,8 +5,14 @@ import MartletClient
 struct CommandFailure: Error, Equatable {
     /// The call failed.
     static let errorCode: Int32 = 1
+    /// The connection failed, as etcdctl has it for some commands.
+    static let badConnectionCode: Int32 = 2
+    /// What was read from standard input is wrong.
+    static let badInputCode: Int32 = 3
     /// A flag has a value that it does not have.
     static let badFeatureCode: Int32 = 4
+    /// The server ended what should have gone on.
+    static let interruptedCode: Int32 = 5
     /// The arguments contradict one another.
     static let badArgumentsCode: Int32 = 128
 
@@ -19,6 +25,10 @@ struct CommandFailure: Error, Equatable {
 
     static func badFeature(_ message: String) -> CommandFailure {
         CommandFailure(message: message, exitCode: badFeatureCode)
+    }
+
+    static func badInput(_ message: String) -> CommandFailure {
+        CommandFailure(message: message, exitCode: badInputCode)
     }
 
     static func failed(_ message: String) -> CommandFailure { CommandFailure(message: message, exitCode: errorCode) }

@@ -21,21 +21,33 @@ struct Martlet: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(name: "Servers", subcommands: [ServeCommand.self, DevCommand.self]),
             CommandGroup(
-                name: "Clients",
+                name: "Keys and values",
                 subcommands: [
-                    PutCommand.self, GetCommand.self, DelCommand.self, StatusCommand.self, EndpointCommand.self,
-                    MemberCommand.self, MoveLeaderCommand.self,
+                    PutCommand.self, GetCommand.self, DelCommand.self, TxnCommand.self, WatchCommand.self,
+                    LeaseCommand.self, CompactionCommand.self,
                 ]),
-            CommandGroup(name: "Other", subcommands: [VersionCommand.self]),
+            CommandGroup(name: "Coordination", subcommands: [LockCommand.self, ElectCommand.self]),
+            CommandGroup(
+                name: "Clusters",
+                subcommands: [
+                    StatusCommand.self, EndpointCommand.self, MemberCommand.self, MoveLeaderCommand.self,
+                    AlarmCommand.self, DefragCommand.self, MakeMirrorCommand.self, CheckCommand.self,
+                    DowngradeCommand.self,
+                ]),
+            CommandGroup(
+                name: "Other",
+                subcommands: [
+                    CompletionCommand.self, VersionCommand.self, AuthCommand.self, UserCommand.self, RoleCommand.self,
+                ]),
         ])
 
     static func main() async {
-        let arguments = Array(CommandLine.arguments.dropFirst())
+        let arguments = ArgumentBytes.ofProcess()
         do {
             // The server has its own parser, because etcd's flags may have one dash, and Go's rules for booleans.
             if arguments.first == ServeCommand.name { return try await ServeCommand.run(Array(arguments.dropFirst())) }
             let normalized = ArgumentNormalization.normalize(arguments)
-            if let name = normalized.first { try checkCommand(name) }
+            try checkCommand(normalized)
             var command = try parseAsRoot(normalized)
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
@@ -48,16 +60,27 @@ struct Martlet: AsyncParsableCommand {
     }
 
     /// Refuses a command that there is not, with the one that may be meant.
-    static func checkCommand(_ name: String) throws(CommandFailure) {
-        let names = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
-        guard !name.hasPrefix("-"), !names.contains(name) else { return }
-        let hint =
-            Suggestion.nearest(to: name, among: names).map { "did you mean \($0)?" } ?? "martlet --help lists all"
-        throw .failed("unknown command \"\(name)\"; \(hint)")
+    static func checkCommand(_ arguments: [String]) throws(CommandFailure) {
+        var commands = configuration.subcommands
+        var path = ""
+        for name in arguments.prefix(2) {
+            let names = commands.compactMap { $0.configuration.commandName } + ["help"]
+            guard !name.hasPrefix("-"), !names.isEmpty else { return }
+            guard let command = commands.first(where: { $0.configuration.commandName == name }) else {
+                if name == "help" { return }
+                let all = "martlet \(path.isEmpty ? "" : path + " ")--help lists all"
+                let hint = Suggestion.nearest(to: name, among: names).map { "did you mean \($0)?" } ?? all
+                throw .failed("unknown command \"\(name)\"\(path.isEmpty ? "" : " of \(path)"); \(hint)")
+            }
+            if name == WatchCommand.configuration.commandName { try WatchCommand.checkSeparator(arguments) }
+            commands = command.configuration.subcommands
+            path = name
+            if commands.isEmpty { return }
+        }
     }
 
     /// Prints why it ends, and ends with the exit code that etcdctl has for it.
-    private static func leave(_ error: any Error) -> Never {
+    static func leave(_ error: any Error) -> Never {
         if let failure = error as? CommandFailure {
             if !failure.message.isEmpty { Output.error("Error: \(failure.message)\n") }
             Foundation.exit(failure.exitCode)
@@ -72,7 +95,7 @@ struct Martlet: AsyncParsableCommand {
 struct VersionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "version", abstract: "Prints the version of martlet.")
 
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func run() throws {
         Output.print("martlet Version: \(MartletVersion.martlet)\nAPI version: 3.6\n")

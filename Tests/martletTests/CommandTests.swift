@@ -45,13 +45,13 @@ struct CommandTests {
 
     @Test func `a command that there is not brings the one that may be meant`() throws {
         #expect(throws: CommandFailure.failed("unknown command \"gte\"; did you mean get?")) {
-            try Martlet.checkCommand("gte")
+            try Martlet.checkCommand(["gte"])
         }
         #expect(throws: CommandFailure.failed("unknown command \"frob\"; martlet --help lists all")) {
-            try Martlet.checkCommand("frob")
+            try Martlet.checkCommand(["frob"])
         }
         for name in ["serve", "dev", "put", "get", "del", "status", "endpoint", "member", "version", "help", "--help"] {
-            try Martlet.checkCommand(name)
+            try Martlet.checkCommand([name])
         }
     }
 
@@ -193,7 +193,7 @@ struct CommandTests {
             ([0x61, 0xfe], [0x61, 0xff]),
         ] as [([UInt8], [UInt8])])
     func `a prefix ends at the first key after it`(prefix: [UInt8], end: [UInt8]) {
-        #expect(KeyRange.prefixEnd(prefix) == end)
+        #expect(KeyPrefix.end(of: prefix) == end)
     }
 
     @Test func `the empty key with --prefix or --from-key is everything`() throws {

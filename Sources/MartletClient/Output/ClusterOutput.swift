@@ -38,7 +38,7 @@ package enum ClusterOutput {
 
     // MARK: endpoint status
 
-    package static func status(_ statuses: [Status], _ format: OutputFormat) -> String {
+    package static func status(_ statuses: [Status], _ format: OutputFormat) throws(UnsupportedFormat) -> String {
         switch format {
         case .simple: return statuses.map { row($0).joined(separator: ", ") + "\n" }.joined()
         case .table:
@@ -57,6 +57,7 @@ package enum ClusterOutput {
                     }
                 }) + "\n"
         case .fields: return statuses.map(fields).joined()
+        case .protobuf: throw UnsupportedFormat(format: format)
         }
     }
 
@@ -119,7 +120,9 @@ package enum ClusterOutput {
     // MARK: endpoint health
 
     /// In the simple format, what is not healthy goes to standard error.
-    package static func health(_ healths: [Health], _ format: OutputFormat) -> (output: String, errors: String) {
+    package static func health(
+        _ healths: [Health], _ format: OutputFormat
+    ) throws(UnsupportedFormat) -> (output: String, errors: String) {
         switch format {
         case .simple:
             var output = ""
@@ -163,12 +166,13 @@ package enum ClusterOutput {
                 """
             }
             return (text.joined(), "")
+        case .protobuf: throw UnsupportedFormat(format: format)
         }
     }
 
     // MARK: endpoint hashkv
 
-    package static func hashKV(_ hashes: [HashKV], _ format: OutputFormat) -> String {
+    package static func hashKV(_ hashes: [HashKV], _ format: OutputFormat) throws(UnsupportedFormat) -> String {
         switch format {
         case .simple: return hashes.map { "\($0.endpoint), \($0.response.hash)\n" }.joined()
         case .table:
@@ -200,6 +204,7 @@ package enum ClusterOutput {
 
                     """
             }.joined()
+        case .protobuf: throw UnsupportedFormat(format: format)
         }
     }
 
@@ -207,8 +212,16 @@ package enum ClusterOutput {
 
     package static func memberList(
         _ response: Etcdserverpb_MemberListResponse, _ format: OutputFormat, hex: Bool = false
+    ) -> [UInt8] {
+        if format == .protobuf { return Protobuf.bytes(response) }
+        return Array(memberListText(response, format, hex: hex).utf8)
+    }
+
+    private static func memberListText(
+        _ response: Etcdserverpb_MemberListResponse, _ format: OutputFormat, hex: Bool
     ) -> String {
         switch format {
+        case .protobuf: return ""
         case .simple: return response.members.map { row($0).joined(separator: ", ") + "\n" }.joined()
         case .table:
             var table = TextTable(["ID", "STATUS", "NAME", "PEER ADDRS", "CLIENT ADDRS", "IS LEARNER"])
@@ -267,11 +280,16 @@ package enum ClusterOutput {
                     .make {
                         $0.raw("ID", "\"\(GoText.hex(member.id))\"")
                         $0.raw("name", GoText.json(member.name))
-                        $0.strings("peerURLs", member.peerUrls)
-                        $0.strings("clientURLS", member.clientUrls)
+                        $0.raw("peerURLs", list(member.peerUrls))
+                        $0.raw("clientURLS", list(member.clientUrls))
                     }
                 })
         }
+    }
+
+    /// As Go has a slice: an empty one that came from the wire is none.
+    private static func list(_ texts: [String]) -> String {
+        texts.isEmpty ? "null" : "[" + texts.map(GoText.json).joined(separator: ",") + "]"
     }
 
     // MARK: Pieces
@@ -280,7 +298,7 @@ package enum ClusterOutput {
         KeyValueOutput.json(header.map(WireHeader.init))
     }
 
-    private static func fields(_ header: Etcdserverpb_ResponseHeader) -> String {
+    static func fields(_ header: Etcdserverpb_ResponseHeader) -> String {
         KeyValueOutput.fields(WireHeader(header))
     }
 }

@@ -1,7 +1,8 @@
 package import EtcdAPI
+import SwiftProtobuf
 
-/// What `member add|remove|update|promote` and `move-leader` print, in etcdctl's formats: it has simple and JSON for
-/// them.
+/// What `member add|remove|update|promote` and `move-leader` print, in etcdctl's formats: it has simple, JSON
+/// and protobuf for them.
 package enum MembershipOutput {
     // MARK: member add
 
@@ -27,6 +28,7 @@ package enum MembershipOutput {
                 """.utf8)
         case .json:
             return json(header(of: response), member: response.member, response.members)
+        case .protobuf: return Protobuf.bytes(response)
         case .fields, .table: throw UnsupportedFormat(format: format)
         }
     }
@@ -45,7 +47,7 @@ package enum MembershipOutput {
     ) throws(UnsupportedFormat) -> [UInt8] {
         try changed(
             "Member \(wide(id)) removed from cluster \(wide(response.header.clusterID))",
-            response.hasHeader ? response.header : nil, response.members, format)
+            response, response.hasHeader ? response.header : nil, response.members, format)
     }
 
     package static func update(
@@ -53,7 +55,7 @@ package enum MembershipOutput {
     ) throws(UnsupportedFormat) -> [UInt8] {
         try changed(
             "Member \(wide(id)) updated in cluster \(wide(response.header.clusterID))",
-            response.hasHeader ? response.header : nil, response.members, format)
+            response, response.hasHeader ? response.header : nil, response.members, format)
     }
 
     package static func promote(
@@ -61,7 +63,7 @@ package enum MembershipOutput {
     ) throws(UnsupportedFormat) -> [UInt8] {
         try changed(
             "Member \(wide(id)) promoted in cluster \(wide(response.header.clusterID))",
-            response.hasHeader ? response.header : nil, response.members, format)
+            response, response.hasHeader ? response.header : nil, response.members, format)
     }
 
     package static func moveLeader(
@@ -69,16 +71,17 @@ package enum MembershipOutput {
     ) throws(UnsupportedFormat) -> [UInt8] {
         try changed(
             "Leadership transferred from \(GoText.hex(leader)) to \(GoText.hex(target))",
-            response.hasHeader ? response.header : nil, [], format)
+            response, response.hasHeader ? response.header : nil, [], format)
     }
 
     private static func changed(
-        _ sentence: String, _ header: Etcdserverpb_ResponseHeader?, _ members: [Etcdserverpb_Member],
-        _ format: OutputFormat
+        _ sentence: String, _ response: some SwiftProtobuf.Message, _ header: Etcdserverpb_ResponseHeader?,
+        _ members: [Etcdserverpb_Member], _ format: OutputFormat
     ) throws(UnsupportedFormat) -> [UInt8] {
         switch format {
         case .simple: Array((sentence + "\n").utf8)
         case .json: json(header, member: nil, members)
+        case .protobuf: Protobuf.bytes(response)
         case .fields, .table: throw UnsupportedFormat(format: format)
         }
     }

@@ -4,6 +4,7 @@ package enum OutputFormat: String, Sendable, CaseIterable {
     case json
     case fields
     case table
+    case protobuf
 }
 
 /// A format that a command does not have.
@@ -36,6 +37,8 @@ struct JSONObject {
     mutating func objects(_ name: String, _ objects: [JSONObject]) {
         if !objects.isEmpty { raw(name, Self.array(objects)) }
     }
+    /// What is there also when it is zero, as of a Go structure without `omitempty`.
+    mutating func always<Number: BinaryInteger>(_ name: String, _ number: Number) { raw(name, "\(number)") }
     mutating func object(_ name: String, _ object: JSONObject?) { if let object { raw(name, object.text) } }
 
     static func array(_ objects: [JSONObject]) -> String {

@@ -3,7 +3,9 @@ import EtcdAPI
 import MartletClient
 
 struct DelCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "del", abstract: "Deletes a key or a range of keys.")
+    static let configuration = CommandConfiguration(
+        commandName: "del", abstract: "Deletes a key or a range of keys.",
+        usage: "martlet del <key> [<range-end>] [options]")
 
     @Argument(help: "The key, and the end of the range, which is not part of it.") var keys: [String] = []
 
@@ -11,7 +13,7 @@ struct DelCommand: AsyncParsableCommand {
     @Flag(help: "Print what was deleted.") var prevKv = false
     @Flag(help: "Delete all keys that are the key or come after it.") var fromKey = false
     @Flag(help: "Taken for etcdctl's sake, where it confirms a range.") var range = false
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func request() throws(CommandFailure) -> WireDeleteRangeRequest<[UInt8]> {
         let range = try KeyRange(keys, prefix: prefix, fromKey: fromKey, command: "del")

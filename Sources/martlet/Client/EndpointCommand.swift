@@ -11,7 +11,7 @@ struct EndpointCommand: ParsableCommand {
 /// Which endpoints are asked.
 struct EndpointOptions: ParsableArguments {
     @Flag(help: "Ask all members of the cluster, not only the endpoints that are named.") var cluster = false
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func endpoints() async throws(CommandFailure) -> [Endpoint] {
         guard cluster else { return try global.servers() }
@@ -57,7 +57,9 @@ struct EndpointOptions: ParsableArguments {
 }
 
 struct EndpointStatusCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "status", abstract: "Prints how each endpoint is.")
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Prints how each endpoint is.",
+        usage: "martlet endpoint status [--cluster] [options]")
     @OptionGroup var options: EndpointOptions
     func run() async throws { try await StatusCommand.run(options) }
 }
@@ -65,7 +67,8 @@ struct EndpointStatusCommand: AsyncParsableCommand {
 /// `martlet status` is short for `martlet endpoint status`.
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Prints how each endpoint is; short for endpoint status.")
+        commandName: "status", abstract: "Prints how each endpoint is; short for endpoint status.",
+        usage: "martlet status [--cluster] [options]")
     @OptionGroup var options: EndpointOptions
     func run() async throws { try await Self.run(options) }
 
@@ -82,14 +85,17 @@ struct StatusCommand: AsyncParsableCommand {
                 Output.error("Failed to get the status of endpoint \(answer.endpoint) (\(error))\n")
             }
         }
-        Output.print(ClusterOutput.status(statuses, format))
+        try options.global.write { () throws(UnsupportedFormat) in
+            Array(try ClusterOutput.status(statuses, format).utf8)
+        }
         if failed { throw CommandFailure(message: "", exitCode: CommandFailure.errorCode) }
     }
 }
 
 struct EndpointHealthCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "health", abstract: "Asks each endpoint for a read that all members agree on, and for alarms.")
+        commandName: "health", abstract: "Asks each endpoint for a read that all members agree on, and for alarms.",
+        usage: "martlet endpoint health [--cluster] [options]")
     @OptionGroup var options: EndpointOptions
 
     func run() async throws {
@@ -103,9 +109,11 @@ struct EndpointHealthCommand: AsyncParsableCommand {
                 }
             return ClusterOutput.Health(endpoint: answer.endpoint.text, took: answer.took, error: error)
         }
-        let text = ClusterOutput.health(healths, format)
-        Output.print(text.output)
-        Output.error(text.errors)
+        try options.global.write { () throws(UnsupportedFormat) in
+            let text = try ClusterOutput.health(healths, format)
+            Output.error(text.errors)
+            return Array(text.output.utf8)
+        }
         if healths.contains(where: { $0.error != nil }) { throw CommandFailure.failed("unhealthy cluster") }
     }
 
@@ -118,22 +126,14 @@ struct EndpointHealthCommand: AsyncParsableCommand {
         }
         let alarms = try await client.alarmList().alarms
         guard !alarms.isEmpty else { return nil }
-        return "Active Alarm(s): " + alarms.map { alarmName($0.alarm) }.joined(separator: ", ")
-    }
-
-    private static func alarmName(_ alarm: Etcdserverpb_AlarmType) -> String {
-        switch alarm {
-        case .none: "NONE"
-        case .nospace: "NOSPACE"
-        case .corrupt: "CORRUPT"
-        case .UNRECOGNIZED(let number): "\(number)"
-        }
+        return "Active Alarm(s): " + alarms.map { AlarmOutput.name($0.alarm) }.joined(separator: ", ")
     }
 }
 
 struct EndpointHashKVCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "hashkv", abstract: "Prints the hash of each endpoint's history.")
+        commandName: "hashkv", abstract: "Prints the hash of each endpoint's history.",
+        usage: "martlet endpoint hashkv [--cluster] [--rev <rev>] [options]")
     @Option(help: "The revision to hash up to; 0 for all.") var rev: Int64 = 0
     @OptionGroup var options: EndpointOptions
 
@@ -152,6 +152,8 @@ struct EndpointHashKVCommand: AsyncParsableCommand {
             }
         }
         if let failure { throw CommandFailure(failure, timeout: try options.global.timeout()) }
-        Output.print(ClusterOutput.hashKV(hashes, format))
+        try options.global.write { () throws(UnsupportedFormat) in
+            Array(try ClusterOutput.hashKV(hashes, format).utf8)
+        }
     }
 }

@@ -3,7 +3,9 @@ import EtcdAPI
 import MartletClient
 
 struct GetCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "get", abstract: "Gets a key or a range of keys.")
+    static let configuration = CommandConfiguration(
+        commandName: "get", abstract: "Gets a key or a range of keys.",
+        usage: "martlet get <key> [<range-end>] [options]")
 
     @Argument(help: "The key, and the end of the range, which is not part of it.") var keys: [String] = []
 
@@ -21,7 +23,7 @@ struct GetCommand: AsyncParsableCommand {
     @Option(help: "Only keys that were created at this revision or before.") var maxCreateRev: Int64 = 0
     @Option(help: "Only keys that were changed at this revision or later.") var minModRev: Int64 = 0
     @Option(help: "Only keys that were changed at this revision or before.") var maxModRev: Int64 = 0
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func request() throws(CommandFailure) -> WireRangeRequest<[UInt8]> {
         let range = try KeyRange(keys, prefix: prefix, fromKey: fromKey, command: "get")

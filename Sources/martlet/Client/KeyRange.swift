@@ -1,3 +1,5 @@
+import MartletClient
+
 /// The keys that a command is about: one, a range, a prefix, or all from one on.
 struct KeyRange: Equatable {
     var key: [UInt8]
@@ -14,20 +16,13 @@ struct KeyRange: Equatable {
         if prefix || fromKey, arguments.count > 1 {
             throw .badArguments("too many arguments, only accept one argument when `--prefix` or `--from-key` is set")
         }
-        key = Array(arguments[0].utf8)
+        key = ArgumentBytes.bytes(arguments[0])
         if arguments.count == 2 {
-            end = Array(arguments[1].utf8)
+            end = ArgumentBytes.bytes(arguments[1])
         } else if prefix || fromKey {
-            end = prefix && !key.isEmpty ? Self.prefixEnd(key) : [0]
+            end = prefix && !key.isEmpty ? KeyPrefix.end(of: key) : [0]
             // The empty key is no key: all keys begin at the zero byte.
             if key.isEmpty { key = [0] }
         }
-    }
-
-    /// The first key after all that begin with `prefix`: its last byte raised, those that cannot be raised cut off;
-    /// for a prefix of nothing but 0xff, everything.
-    static func prefixEnd(_ prefix: [UInt8]) -> [UInt8] {
-        guard let last = prefix.lastIndex(where: { $0 < 0xff }) else { return [0] }
-        return Array(prefix[..<last]) + [prefix[last] + 1]
     }
 }

@@ -26,10 +26,12 @@ struct MemberCommand: ParsableCommand {
 }
 
 struct MemberListCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "list", abstract: "Lists the members.")
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Lists the members.",
+        usage: "martlet member list [options]")
 
     @Option(help: "l: as of now, agreed with the others. s: what this member has.") var consistency = "l"
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func run() async throws {
         guard consistency == "l" || consistency == "s" else {
@@ -39,13 +41,14 @@ struct MemberListCommand: AsyncParsableCommand {
         let response = try await global.call { (client) throws(ClientError) in
             try await client.memberList(linearizable: consistency == "l")
         }
-        Output.print(ClusterOutput.memberList(response, format, hex: global.prefersHex))
+        Output.write(ClusterOutput.memberList(response, format, hex: global.prefersHex))
     }
 }
 
 struct MemberAddCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "add", abstract: "Adds a member, and prints how it is to be started.",
+        usage: "martlet member add <name> --peer-urls <urls> [--learner] [options]",
         discussion:
             "Then start it with an empty directory: martlet serve with what is printed, as flags or environment.")
 
@@ -54,7 +57,7 @@ struct MemberAddCommand: AsyncParsableCommand {
         help: ArgumentHelp("Where other members find it, several with commas between them.", valueName: "urls"))
     var peerUrls = ""
     @Flag(help: "As a learner: it gets everything, and does not vote until it is promoted.") var learner = false
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func checked() throws(CommandFailure) -> (name: String, urls: [String]) {
         guard let name = arguments.first else { throw .badArguments("member name not provided") }
@@ -65,7 +68,7 @@ struct MemberAddCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (name, urls) = try checked()
-        let format = try global.format()
+        let format = try global.format(noneOf: [.fields, .table])
         let isLearner = learner
         let response = try await global.call(isWrite: true) { (client) throws(ClientError) in
             try await client.memberAdd(peerURLs: urls, asLearner: isLearner)
@@ -77,14 +80,16 @@ struct MemberAddCommand: AsyncParsableCommand {
 }
 
 struct MemberRemoveCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "remove", abstract: "Removes a member.")
+    static let configuration = CommandConfiguration(
+        commandName: "remove", abstract: "Removes a member.",
+        usage: "martlet member remove <id> [options]")
 
     @Argument(help: "The member's id, in hexadecimal.") var arguments: [String] = []
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func run() async throws {
         let id = try MemberCommand.onlyID(arguments)
-        let format = try global.format()
+        let format = try global.format(noneOf: [.fields, .table])
         let response = try await global.call(isWrite: true) { (client) throws(ClientError) in
             try await client.memberRemove(id)
         }
@@ -94,13 +99,14 @@ struct MemberRemoveCommand: AsyncParsableCommand {
 
 struct MemberUpdateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "update", abstract: "Changes where the others find a member.")
+        commandName: "update", abstract: "Changes where the others find a member.",
+        usage: "martlet member update <id> --peer-urls <urls> [options]")
 
     @Argument(help: "The member's id, in hexadecimal.") var arguments: [String] = []
     @Option(
         help: ArgumentHelp("Where other members find it, several with commas between them.", valueName: "urls"))
     var peerUrls = ""
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func run() async throws {
         let id = try MemberCommand.onlyID(arguments)
@@ -108,7 +114,7 @@ struct MemberUpdateCommand: AsyncParsableCommand {
             throw CommandFailure.badArguments("member peer urls not provided; use --peer-urls")
         }
         let urls = peerUrls.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-        let format = try global.format()
+        let format = try global.format(noneOf: [.fields, .table])
         let response = try await global.call(isWrite: true) { (client) throws(ClientError) in
             try await client.memberUpdate(id, peerURLs: urls)
         }
@@ -118,14 +124,15 @@ struct MemberUpdateCommand: AsyncParsableCommand {
 
 struct MemberPromoteCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "promote", abstract: "Makes a learner vote.")
+        commandName: "promote", abstract: "Makes a learner vote.",
+        usage: "martlet member promote <id> [options]")
 
     @Argument(help: "The learner's id, in hexadecimal.") var arguments: [String] = []
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func run() async throws {
         let id = try MemberCommand.onlyID(arguments)
-        let format = try global.format()
+        let format = try global.format(noneOf: [.fields, .table])
         let response = try await global.call(isWrite: true) { (client) throws(ClientError) in
             try await client.memberPromote(id)
         }

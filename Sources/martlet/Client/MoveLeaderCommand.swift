@@ -5,15 +5,16 @@ import MartletClient
 struct MoveLeaderCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "move-leader", abstract: "Has another member lead.",
+        usage: "martlet move-leader <id> [options]",
         discussion: "The leader must be one of the endpoints.")
 
     @Argument(help: "The id of the member that is to lead, in hexadecimal.") var arguments: [String] = []
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func run() async throws {
         guard arguments.count == 1 else { throw CommandFailure.badArguments("move-leader command needs 1 argument") }
         let target = try MemberCommand.id(arguments[0])
-        let format = try global.format()
+        let format = try global.format(noneOf: [.fields, .table])
         let endpoints = try global.servers()
         let base = try global.client(of: endpoints)
         for endpoint in endpoints {

@@ -6,6 +6,7 @@ import MartletClient
 struct PutCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "put", abstract: "Puts a key; its value is the second argument, or what standard input has.",
+        usage: "martlet put <key> [<value>] [options]",
         discussion: "A key or a value that begins with a dash stands behind --: martlet put -- -key -value")
 
     @Argument(help: "The key and its value.") var arguments: [String] = []
@@ -14,7 +15,7 @@ struct PutCommand: AsyncParsableCommand {
     @Flag(help: "Print what was there before.") var prevKv = false
     @Flag(help: "Keep the value that is there.") var ignoreValue = false
     @Flag(help: "Keep the lease that is there.") var ignoreLease = false
-    @OptionGroup var global: GlobalOptions
+    @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     /// - Parameter readInput: the value where there is none among the arguments.
     func request(_ readInput: () -> [UInt8]) throws(CommandFailure) -> WirePutRequest<[UInt8]> {
@@ -30,9 +31,9 @@ struct PutCommand: AsyncParsableCommand {
         guard let lease = Int64(lease, radix: 16) else {
             throw .badArguments("bad lease ID \"\(lease)\", expecting ID in Hex")
         }
-        var request = WirePutRequest<[UInt8]>(key: Array(key.utf8), value: [], lease: lease)
+        var request = WirePutRequest<[UInt8]>(key: ArgumentBytes.bytes(key), value: [], lease: lease)
         if arguments.count == 2 {
-            request.value = Array(arguments[1].utf8)
+            request.value = ArgumentBytes.bytes(arguments[1])
         } else if !ignoreValue {
             request.value = readInput()
         }
