@@ -17,6 +17,8 @@ package enum RequestError: Error, Hashable, Sendable, CaseIterable {
     case leaseExists
     case leaseTTLTooLarge
     case requestTooLarge
+    case noSpace
+    case corruptCluster
 
     package var message: String {
         switch self {
@@ -33,6 +35,8 @@ package enum RequestError: Error, Hashable, Sendable, CaseIterable {
         case .leaseExists: "etcdserver: lease already exists"
         case .leaseTTLTooLarge: "etcdserver: too large lease TTL"
         case .requestTooLarge: "etcdserver: request is too large"
+        case .noSpace: "etcdserver: mvcc: database space exceeded"
+        case .corruptCluster: "etcdserver: corrupt cluster"
         }
     }
 
@@ -43,8 +47,10 @@ package enum RequestError: Error, Hashable, Sendable, CaseIterable {
             .invalidSortOption, .requestTooLarge:
             3  // INVALID_ARGUMENT
         case .leaseNotFound: 5  // NOT_FOUND
+        case .noSpace: 8  // RESOURCE_EXHAUSTED
         case .leaseExists: 9  // FAILED_PRECONDITION
         case .compacted, .futureRevision, .leaseTTLTooLarge: 11  // OUT_OF_RANGE
+        case .corruptCluster: 15  // DATA_LOSS
         }
     }
 }

@@ -156,6 +156,20 @@ package struct Transaction: Hashable, Sendable {
         return reads(success) && reads(failure)
     }
 
+    /// Whether it may put a key, in either branch.
+    package var hasPuts: Bool {
+        func putsIn(_ operations: [Operation]) -> Bool {
+            operations.contains { operation in
+                switch operation {
+                case .put: true
+                case .transaction(let nested): nested.hasPuts
+                case .range, .delete, .empty: false
+                }
+            }
+        }
+        return putsIn(success) || putsIn(failure)
+    }
+
     /// It reads, and all of its reads leave the choice of the member to the server. A transaction that only compares
     /// is not serializable: no one asked for a stale comparison.
     package var isSerializable: Bool {

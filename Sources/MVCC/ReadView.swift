@@ -52,9 +52,14 @@ package struct ReadView: Sendable {
     }
 
     /// A scan over all that the state holds up to `revision` (the newest at zero and below), to compare members.
-    package func hashScan(at revision: Revision = .latest) throws(RequestError) -> HashScan {
+    /// - Parameter compaction: what another member has compacted, if that is more: the rows that are gone there are
+    ///   left out, so that both compute the same.
+    package func hashScan(
+        at revision: Revision = .latest, compactedAt compaction: Revision = .neverCompacted
+    ) throws(RequestError) -> HashScan {
         let at = revision.rawValue > 0 ? revision : self.revision
         guard at <= self.revision else { throw .futureRevision }
+        let compactRevision = max(self.compactRevision, compaction)
         guard at >= compactRevision else { throw .compacted }
         return HashScan(layers: layers, revision: at, head: self.revision, compactRevision: compactRevision)
     }

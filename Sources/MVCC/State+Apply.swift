@@ -238,6 +238,7 @@ extension State {
         let rowCount = unsafe VersionKey.prefixCount(key) + VersionKey.changeBytes
         let entryCount = unsafe RevisionRow.valueCount(key)
         let count = rowCount + recordCount + RevisionRow.keyBytes + entryCount
+        noteWritten(bytes: count)
         unsafe withUnsafeTemporaryAllocation(byteCount: count, alignment: 8) { buffer in
             let base = buffer.baseAddress!
             unsafe VersionKey.storeChange(revision, number, at: VersionKey.storePrefix(key, at: base))

@@ -35,9 +35,16 @@ extension State {
             row.leaseClock = max(row.leaseClock, time)
             let result: LeaseOutcome.Result
             switch command {
-            case .grant(let id, let ttl): result = grant(id, ttl: ttl)
+            case .grant(let id, let ttl):
+                if let refusal = alarms.growthRefusal {
+                    result = .failed(refusal)
+                } else {
+                    result = grant(id, ttl: ttl)
+                }
             case .revoke(let id):
-                if let lease = leases[id] {
+                if alarms.isCorrupt {
+                    result = .failed(.corruptCluster)
+                } else if let lease = leases[id] {
                     try end(lease)
                     result = .revoked
                 } else {
@@ -45,7 +52,8 @@ extension State {
                 }
             case .renew(let ids): result = .renewed(ids.map { renew($0) })
             case .expire(let ends, let term):
-                if term == position.term {
+                // In a corrupt cluster nothing is deleted: what a lease holds may be all that is left of it (M5).
+                if term == position.term, !alarms.isCorrupt {
                     for expired in ends {
                         if let lease = leases[expired.id], lease.deadline == expired.deadline { try end(lease) }
                     }

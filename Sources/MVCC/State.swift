@@ -15,6 +15,11 @@ package struct State: Sendable {
     /// What `row` was when it was last written to the store.
     private var writtenRow: StateRow?
     var leases = LeaseDirectory()
+    package internal(set) var alarms = AlarmDirectory()
+    /// About how many bytes the versions that were written since this was opened take in an engine.
+    package private(set) var writtenBytes: UInt64 = 0
+    /// What an engine keeps beside the bytes of the two rows that a version is.
+    private static let rowOverheadBytes = 24
     /// Where the removal of compacted rows goes on; nil if it has to start where the last one ended.
     var compactionPlace: ChangeID?
     /// Why the state cannot be used any more.
@@ -48,6 +53,7 @@ package struct State: Sendable {
         var leases = LeaseDirectory()
         try LeaseRow.forEachLease(in: view) { leases.set($0) }
         self.leases = leases
+        if let row = try MetaName.value(AlarmDirectory.rowName, view) { alarms = try AlarmDirectory(decoding: row) }
     }
 
     // MARK: Where it stands
@@ -92,11 +98,15 @@ package struct State: Sendable {
         checkOrder(position)
         do throws(StateError) {
             let result: Outcome.Result
-            switch command {
-            case .put(let put): result = try apply(put, wantsAnswer: wantsAnswer)
-            case .delete(let delete): result = try apply(delete, wantsAnswer: wantsAnswer)
-            case .transaction(let transaction): result = try apply(transaction, wantsAnswer: wantsAnswer)
-            case .compact(let compaction): result = apply(compaction)
+            if alarms.isAnyRaised, let refusal = alarms.refusal(of: command) {
+                result = .failed(refusal)
+            } else {
+                switch command {
+                case .put(let put): result = try apply(put, wantsAnswer: wantsAnswer)
+                case .delete(let delete): result = try apply(delete, wantsAnswer: wantsAnswer)
+                case .transaction(let transaction): result = try apply(transaction, wantsAnswer: wantsAnswer)
+                case .compact(let compaction): result = apply(compaction)
+                }
             }
             row.applied = position
             return Outcome(result, revision: row.revision)
@@ -117,8 +127,13 @@ package struct State: Sendable {
             }
             // Most commands are puts: their key and value go from the record to the rows without a copy between.
             checkOrder(position)
-            let result = try unsafe apply(
-                put.key, put.value, lease: put.lease, flags: put.flags, wantsAnswer: wantsAnswer)
+            let result: Outcome.Result
+            if alarms.isAnyRaised, let refusal = alarms.growthRefusal {
+                result = .failed(refusal)
+            } else {
+                result = try unsafe apply(
+                    put.key, put.value, lease: put.lease, flags: put.flags, wantsAnswer: wantsAnswer)
+            }
             row.applied = position
             return Outcome(result, revision: row.revision)
         } catch {
@@ -133,6 +148,9 @@ package struct State: Sendable {
             "entry \(position) applied after \(row.applied)"
         )
     }
+
+    /// A version was written, and the row that tells of it.
+    mutating func noteWritten(bytes: Int) { writtenBytes &+= UInt64(bytes + Self.rowOverheadBytes) }
 
     // MARK: Small values of others
 

@@ -33,6 +33,8 @@ package final class Server: Sendable {
     private let context: ServiceContext
     private let directory: DataDirectory
     private let roster: MemberRoster
+    private let space: SpaceWatch
+    private let corruption: CorruptionCheck
 
     /// How long open calls may go on after the server was asked to stop.
     private static let drainTime = TimeAmount.seconds(5)
@@ -144,7 +146,8 @@ package final class Server: Sendable {
         transportOptions.isKnown = { roster.isKnown($0) }
         transportOptions.isRemoved = { roster.isRemoved($0) }
         transportOptions.removed = { _ in signals.remove() }
-        transportOptions.configureHTTP = { try PeerRoutes(roster: roster).configure($0) }
+        let hashes = HashDesk()
+        transportOptions.configureHTTP = { try PeerRoutes(roster: roster, hashes: hashes).configure($0) }
         transportOptions.listeningSockets = peerSockets.map { $0.take() }
         let transport = NIOPeerTransport(transportOptions, eventLoops: .own(threads: 1))
         machine.installed = { snapshot in
@@ -155,6 +158,7 @@ package final class Server: Sendable {
                 ])
         }
         roster.attach(transport)
+        machine.alarmChanged = { AlarmLog.log($0, own: memberID, to: logger) }
         machine.membershipChanged = { [leaversKept = 5 * configuration.electionTimeoutMilliseconds] membership in
             let news = roster.update(membership)
             if news.hasLeavers {
@@ -180,6 +184,7 @@ package final class Server: Sendable {
         }
         environment.runInBackground = { work in SystemThread.start(name: "wal-fill", work) }
         let leaseClock = machine.leaseClock
+        let growth = machine.growth
         nonisolated(unsafe) let handedOver = machine
         do {
             node = try RaftNode(options: options, machine: handedOver, environment: environment)
@@ -215,9 +220,26 @@ package final class Server: Sendable {
             limits: .init(
                 requestBytesMax: configuration.maxRequestBytes,
                 transactionOperationsMax: configuration.maxTxnOps,
-                quotaBytes: configuration.quotaBackendBytes > 0 ? Int(configuration.quotaBackendBytes) : nil),
+                quotaBytes: configuration.quotaBytes),
             eventLoops: Array(group.makeIterator()), workers: workers,
-            sizes: StateSizes { directory.engines.size() }, leaseClock: leaseClock)
+            sizes: StateSizes(growth: growth) { directory.engines.size() }, leaseClock: leaseClock)
+
+        hashes.open(
+            view: { [node] in node.published.status.isJoining ? nil : node.published.view.store },
+            failed: { [node] in node.fail(NodeFailure(part: .engine, reason: "\($0)")) })
+        space = SpaceWatch(context: context, eventLoop: group.next())
+        space.start()
+        corruption = CorruptionCheck(
+            context: context, options: .init(configuration), logger: logger, eventLoop: group.next())
+        if configuration.initialCorruptCheck {
+            do throws(ConfigurationError) {
+                try corruption.checkAtStart { signals.isDue }
+            } catch {
+                node.stop()
+                throw error
+            }
+        }
+        corruption.start()
 
         var methods = GRPCMethods()
         KVService(context: context).register(in: &methods)
@@ -249,8 +271,8 @@ package final class Server: Sendable {
         door = FrontDoor(
             FrontDoor.Parts(
                 methods: methods, context: context, eventLoops: Array(group.makeIterator()),
-                // No part of this version raises a lasting alarm.
-                alarms: { [] }, peers: { PeerMetrics.families(transport.statistics, own: memberID) }),
+                alarms: { [context] in context.activeAlarms },
+                peers: { PeerMetrics.families(transport.statistics, own: memberID) }),
             configuration: configuration)
         var listeners: [any Channel] = []
         for (socket, url) in zip(clientSockets, configuration.listenClientURLs) {
@@ -360,6 +382,8 @@ package final class Server: Sendable {
 
     private func stop() {
         isStopping.withLock { $0 = true }
+        space.stop()
+        corruption.stop()
         let deadline = NIODeadline.now() + Self.drainTime
         for listener in listeners + metricsListeners { try? listener.close().wait() }
         watches.stop()
@@ -441,6 +465,12 @@ final class StopSignals: Sendable {
             var byte: UInt8 = 0
             _ = write(stopPipeWriteEnd, &byte, 1)
         }
+    }
+
+    /// Whether there is a reason to stop.
+    var isDue: Bool {
+        var end = pollfd(fd: stopPipe.withLock { $0.read }, events: Int16(POLLIN), revents: 0)
+        return poll(&end, 1, 0) > 0
     }
 
     func wait() -> Reason {

@@ -1,5 +1,5 @@
 import ByteCodec
-import MVCC
+package import MVCC
 package import PeerTransport
 package import Raft
 package import RaftCore
@@ -29,6 +29,10 @@ package final class KeyValueMachine: NodeMachine {
     /// Members that there were, by ascending id: who comes back under one of these ids is told that it is gone.
     private var removed: [NodeID]
     private var clusterID: UInt64
+    /// How much waits for the engine, for any thread.
+    package let growth = GrowthMeter()
+    /// What `state.writtenBytes` was when the last flush began.
+    private var writtenAtFlush: UInt64 = 0
     /// What the lease clock shows, for any thread.
     package let leaseClock = LeaseClock()
     private var lessor = Lessor()
@@ -43,6 +47,8 @@ package final class KeyValueMachine: NodeMachine {
     /// Called when there are other members, other parts, addresses or names, on the thread that applies; must not
     /// block.
     package var membershipChanged: (@Sendable (ReplicaMembership) -> Void)?
+    /// Called when an alarm was raised or disarmed, on the thread that applies; must not block.
+    package var alarmChanged: (@Sendable (AlarmOutcome) -> Void)?
 
     /// Opens the member's state as it is on disk.
     /// - Returns: nil if the engine is empty: the member has never been part of a cluster.
@@ -122,12 +128,15 @@ package final class KeyValueMachine: NodeMachine {
 
     package var view: ReplicaView {
         get throws {
-            ReplicaView(store: try state.view, members: members, configuration: configuration, clusterID: clusterID)
+            ReplicaView(
+                store: try state.view, members: members, configuration: configuration, clusterID: clusterID,
+                alarms: state.alarms.all)
         }
     }
 
     package func didPublish(_ view: ReplicaView) {
         watchFeed.publish(&state, view.store, after: &toldRevision)
+        growth.note(waitingBytes: state.writtenBytes - writtenAtFlush)
     }
 
     package func apply(
@@ -163,6 +172,10 @@ package final class KeyValueMachine: NodeMachine {
             case .revoked, .renewed, .ticked, .failed: break
             }
             return .lease(outcome)
+        case .alarm:
+            let outcome = try state.apply(alarmRecord: body, at: LogPosition(place))
+            if outcome.result == .raised || outcome.result == .disarmed { alarmChanged?(outcome) }
+            return .alarm(outcome)
         }
     }
 
@@ -221,6 +234,7 @@ package final class KeyValueMachine: NodeMachine {
             case .keyValue: _ = try CommandCodec.decode(body)
             case .memberAttributes: _ = try Member(decoding: body)
             case .lease: _ = try LeaseCommandCodec.decode(body)
+            case .alarm: _ = try AlarmCommandCodec.decode(body)
             }
             return true
         } catch {
@@ -234,7 +248,7 @@ package final class KeyValueMachine: NodeMachine {
         switch CommandRoom(rawValue: command[0]) {
         case .keyValue: return CommandCodec.isPut(body)
         case .lease: return LeaseCommandCodec.isQuick(body)
-        case .memberAttributes, nil: return false
+        case .memberAttributes, .alarm, nil: return false
         }
     }
 
@@ -270,6 +284,8 @@ package final class KeyValueMachine: NodeMachine {
     package func beginFlush() throws -> (any FlushJob)? {
         let applied = applied
         guard let layer = try state.freeze() else { return nil }
+        writtenAtFlush = state.writtenBytes
+        growth.noteFlush(isFlushing: true, waitingBytes: 0)
         #if MARTLET_MUTATIONS
             if faults.contains(.appliedIndexOutsideBatch) {
                 return EngineFlushWithoutPlace(layer: layer, engine: engine, applied: applied)
@@ -278,7 +294,10 @@ package final class KeyValueMachine: NodeMachine {
         return EngineFlush(layer: layer, engine: engine, applied: applied)
     }
 
-    package func endFlush() throws { try state.retire() }
+    package func endFlush() throws {
+        try state.retire()
+        growth.noteFlush(isFlushing: false, waitingBytes: state.writtenBytes - writtenAtFlush)
+    }
 
     package func doHousekeeping() throws -> Bool {
         try !state.compactStep(maxRows: Self.compactionRowsPerStep)
@@ -294,6 +313,8 @@ package final class KeyValueMachine: NodeMachine {
         staged.markInstalled()
         engine = try engines.install(staged.engine)
         state = try State(store: LayeredStore(engine: engine))
+        writtenAtFlush = 0
+        growth.noteFlush(isFlushing: false, waitingBytes: 0)
         guard let directory = try ClusterDirectory(reading: state) else {
             throw NodeFailure(part: .snapshot, reason: "the snapshot holds no cluster")
         }

@@ -91,7 +91,8 @@ struct Lessor {
         defer { self.reign = reign }
         noticePause(&reign, now: now)
         var commands: [LeaseCommand] = []
-        if now >= reign.settlesUntil {
+        // In a corrupt cluster no lease ends (M5): it would be proposed over and over.
+        if now >= reign.settlesUntil, !state.alarms.isCorrupt {
             retry(&reign, now: now)
             commands = ends(&reign, time: time, state: state, now: now)
         }

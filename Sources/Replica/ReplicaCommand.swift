@@ -6,4 +6,6 @@ package enum CommandRoom: UInt8, Sendable {
     case memberAttributes = 2
     /// Leases: an `MVCC.LeaseCommandCodec` record follows, in which the leader fills in its lease clock.
     case lease = 3
+    /// Alarms: an `MVCC.AlarmCommandCodec` record follows.
+    case alarm = 4
 }

@@ -9,6 +9,8 @@ package struct ReplicaView: Sendable {
     package var members: [Member]
     package var configuration: Configuration
     package var clusterID: UInt64
+    /// By kind, then by member.
+    package var alarms: [Alarm]
 }
 
 /// Who is in the cluster, and who was.
@@ -31,6 +33,7 @@ package enum ReplicaResult: Sendable {
     case keyValue(Outcome)
     case membersChanged([Member])
     case lease(LeaseOutcome)
+    case alarm(AlarmOutcome)
     /// A change of the configuration was judged by a membership that is not there any more, and was not made.
     case membershipOutdated
 }

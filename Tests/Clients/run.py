@@ -7,8 +7,9 @@ import time
 import unittest
 
 MODULES = [
-    "etcdctl_parity", "grpc_raw", "watches", "leases", "locks", "grpc_google", "http_gateway", "web_sockets",
-    "http_status", "bad_input", "bad_peers", "bad_directories",
+    "etcdctl_parity", "commands", "grpc_raw", "watches", "leases", "locks", "alarms", "grpc_google",
+    "http_gateway", "web_sockets", "http_status", "bad_input", "bad_peers", "bad_directories", "differential",
+    "stock_clients",
 ]
 
 

@@ -66,6 +66,13 @@ struct Member {
         return try record.withUnsafeBytes { try state.apply(leaseRecord: $0, at: position) }
     }
 
+    mutating func apply(_ command: AlarmCommand) throws -> AlarmOutcome {
+        let position = LogPosition(index: state.applied.index + 1, term: max(1, state.applied.term))
+        return try AlarmCommandCodec.encode(command).withUnsafeBytes {
+            try state.apply(alarmRecord: $0, at: position)
+        }
+    }
+
     mutating func compactAll() throws { while try !state.compactStep(maxRows: 3) {} }
 
     func rows(_ table: Table) -> Int {

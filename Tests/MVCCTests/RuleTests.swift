@@ -473,8 +473,27 @@ import Testing
         #expect(throws: ReadError.request(.futureRevision)) { try member.state.view.hash(at: Revision(9)) }
     }
 
+    @Test mutating func `a member that compacted less computes what one computes that compacted more`() throws {
+        var other = try Member()
+        for key in ["a", "b", "a", "c", "b", "a"] {
+            _ = try member.apply(put(key))
+            _ = try other.apply(put(key))
+        }
+        _ = try member.apply(delete("c"))
+        _ = try other.apply(delete("c"))
+        _ = try other.apply(.compact(Compaction(revision: Revision(6))))
+        try other.compactAll()
+        let theirs = try other.state.view.hash(at: Revision(7))
+        #expect(try member.state.view.hash(at: Revision(7)).hash != theirs.hash)
+        var scan = try member.state.view.hashScan(at: Revision(7), compactedAt: Revision(6))
+        #expect(try scan.step(maxRows: 100) == theirs)
+        #expect(throws: RequestError.compacted) {
+            try member.state.view.hashScan(at: Revision(5), compactedAt: Revision(6))
+        }
+    }
+
     @Test(arguments: RequestError.allCases) func `errors have etcd's texts and codes`(error: RequestError) {
         #expect(error.message.hasPrefix("etcdserver: "))
-        #expect([3, 5, 9, 11].contains(error.grpcCode))
+        #expect([3, 5, 8, 9, 11, 15].contains(error.grpcCode))
     }
 }

@@ -37,8 +37,15 @@ package struct ServerConfiguration: Equatable, Sendable {
     package var electionTimeoutMilliseconds = 1_000
     package var listenPeerURLs = [ServerURL(host: "localhost", port: 2380)]
     package var listenClientURLs = [ServerURL(host: "localhost", port: 2379)]
-    /// 0: the default of the engine. Below 0: no limit.
+    /// 0: ``quotaBytesDefault``. Below 0: no limit.
     package var quotaBackendBytes: Int64 = 0
+    /// etcd's (M1, decision 0018).
+    package static let quotaBytesDefault = 2 << 30
+    /// nil: no limit.
+    package var quotaBytes: Int? {
+        if quotaBackendBytes < 0 { return nil }
+        return quotaBackendBytes == 0 ? Self.quotaBytesDefault : Int(clamping: quotaBackendBytes)
+    }
     package var maxTxnOps = 128
     package var maxRequestBytes = 1_572_864
     package var maxConcurrentStreams = UInt32.max
@@ -50,6 +57,16 @@ package struct ServerConfiguration: Equatable, Sendable {
     package static let watchProgressNotifyIntervalDefault = Duration.seconds(600)
     package static let watchProgressNotifyIntervalMin = Duration.milliseconds(100)
     package var watchProgressNotifyInterval = watchProgressNotifyIntervalDefault
+
+    // Corruption (M6): all of it is off unless asked for.
+    /// Compare with the others before clients are served.
+    package var initialCorruptCheck = false
+    /// How often the leader compares the members; zero: never.
+    package var corruptCheckTime = Duration.zero
+    /// Compare what compactions have left.
+    package var compactHashCheck = false
+    package static let compactHashCheckTimeDefault = Duration.seconds(60)
+    package var compactHashCheckTime = compactHashCheckTimeDefault
 
     // HTTP
     /// Pages of which origins may ask (CORS).

@@ -1,10 +1,10 @@
 /// The table of all flags. Parsing, environment, files, help and documentation are made from it.
 enum ServerFlags {
     static let all: [ServerFlag] =
-        member + clustering + logging + file + security + auth + monitoring + tracing + features
+        member + clustering + logging + file + security + auth + monitoring + tracing + features + corruption
     static let byName: [String: ServerFlag] = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
-    private static func flag(
+    static func flag(
         _ name: String, _ group: ServerFlag.Group, _ kind: ServerFlag.Kind, default defaultText: String, _ help: String,
         _ set: @escaping @Sendable (inout ConfigurationDraft, String) throws(ConfigurationError) -> Void
     ) -> ServerFlag {
@@ -79,7 +79,8 @@ enum ServerFlags {
         },
         flag(
             "quota-backend-bytes", .member, .value("bytes"), default: "0",
-            "The size at which writes are refused with \"database space exceeded\". 0: the default; below 0: none."
+            "The size at which the alarm NOSPACE is raised, and writes are refused with \"database space exceeded\". "
+                + "0: 2147483648; below 0: none."
         ) { (draft, text) throws(ConfigurationError) in
             draft.configuration.quotaBackendBytes = try FlagText.integer(text, Int64.min...Int64.max)
         },
@@ -301,7 +302,6 @@ enum ServerFlags {
         notYet("enable-grpc-gateway", .member, default: "true", boolean: true, "switching the JSON gateway off"),
         notYet("raft-read-timeout", .member, default: "5s", "another timeout between members"),
         notYet("raft-write-timeout", .member, default: "5s", "another timeout between members"),
-        notYet("feature-gates", .features, "feature gates"),
         notYet("discovery", .clustering, discovery), notYet("discovery-token", .clustering, discovery),
         notYet("discovery-endpoints", .clustering, discovery),
         notYet("discovery-dial-timeout", .clustering, default: "2s", discovery),
@@ -323,8 +323,6 @@ enum ServerFlags {
             "auto-compaction-mode", .clustering, default: "periodic",
             "compaction by the server; etcdctl compact does it by hand"),
         notYet("v2-deprecation", .clustering, default: "write-only", "the v2 API"),
-        notYet("corrupt-check-time", .features, default: "0s", "the check for corruption by the clock"),
-        notYet("compact-hash-check-time", .features, default: "1m", "another interval of the hash check"),
         notYet("compaction-batch-limit", .features, default: "1000", "another size of compaction's steps"),
         notYet("compaction-sleep-interval", .features, default: "10ms", "another pause between compaction's steps"),
         flag(

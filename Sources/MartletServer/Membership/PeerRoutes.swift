@@ -1,5 +1,6 @@
 import EtcdAPI
 import Foundation
+import MVCC
 import NIOCore
 import NIOHTTP1
 import RaftCore
@@ -20,6 +21,8 @@ struct PeerRoutes: Sendable {
     static let clusterIDHeader = "X-Etcd-Cluster-ID"
 
     let roster: MemberRoster
+    /// For members that compare what they have.
+    var hashes = HashDesk()
 
     /// Sets a connection's pipeline up. One request a connection: the transport bounds its bytes and its time.
     func configure(_ channel: any Channel) throws {
@@ -30,6 +33,7 @@ struct PeerRoutes: Sendable {
 
     func register(in router: inout PlainRouter) {
         router.on(["GET"], "/members") { _, _, respond in respond(members) }
+        router.on(["GET"], PeerHash.path) { request, _, respond in respond(hash(request)) }
         router.on(["GET"], "/version") { _, _, respond in
             var response = InformationRoutes.version
             response.fields.append((Self.clusterIDHeader, hex(roster.clusterID)))
@@ -46,11 +50,32 @@ struct PeerRoutes: Sendable {
                 name: member.name.isEmpty ? nil : member.name,
                 clientURLs: member.clientURLs.isEmpty ? nil : member.clientURLs)
         }
+        return answer(list)
+    }
+
+    private func hash(_ request: PlainRequest) -> PlainResponse {
+        func number(_ name: String) -> Int64? { request.queryValues(name).first.flatMap { Int64($0) } }
+        guard let revision = number("revision"), revision > 0, let compaction = number("compacted") else {
+            return .text(400, "revision and compacted are needed, as numbers")
+        }
+        let question = HashDesk.Question(revision: Revision(revision), compaction: Revision(compaction))
+        var hash = PeerHash(memberID: roster.own.rawValue, state: .done)
+        switch hashes.answer(question) {
+        case .none(let state): hash.state = state
+        case .hash(let answer):
+            hash.hash = answer.hash
+            hash.compactRevision = answer.compactRevision.rawValue
+            hash.hashRevision = answer.hashRevision.rawValue
+        }
+        return answer(hash)
+    }
+
+    private func answer(_ value: some Encodable) -> PlainResponse {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
         let fields = [(name: Self.clusterIDHeader, value: hex(roster.clusterID))]
         do {
-            let text = String(decoding: try encoder.encode(list), as: UTF8.self)
+            let text = String(decoding: try encoder.encode(value), as: UTF8.self)
             return PlainResponse(status: 200, contentType: "application/json", body: text + "\n", fields: fields)
         } catch {
             return PlainResponse(status: 500, contentType: "text/plain; charset=utf-8", body: "\(error)\n")

@@ -147,7 +147,7 @@ struct ClusterService: Sendable {
                 // Published before the answer left: it has this change, and those after it.
                 attempt.answer(Self.members(in: context.node.published.view), plan.member)
             case .success(.membershipOutdated): again(attempt, instead: GRPCStatus(EtcdError.timeout))
-            case .success(.keyValue), .success(.lease): call.finish(.anotherKind)
+            case .success(.keyValue), .success(.lease), .success(.alarm): call.finish(.anotherKind)
             case .failure(.configurationRefused(let reason)) where reason.passes:
                 again(attempt, instead: GRPCStatus(reason))
             // Nothing was taken.

@@ -72,8 +72,14 @@ struct KVService: Sendable {
 
     // MARK: Writes
 
-    private func put(_ call: GRPCCall, _ message: ByteBuffer) {
-        guard context.admit(call, message, grows: true) else { return }
+    private func put(_ call: GRPCCall, _ message: ByteBuffer, isAdmitted: Bool = false) {
+        if !isAdmitted {
+            guard context.admitsSize(of: message, for: call) else { return }
+            let growth = SpaceQuota.putOverheadBytes + message.readableBytes
+            guard context.space.admits(growth) else {
+                return context.findSpace(growth, for: call) { put(call, message, isAdmitted: true) }
+            }
+        }
         let payload: [UInt8]?
         do {
             payload = try message.withUnsafeReadableBytes { bytes -> [UInt8]? in
@@ -105,7 +111,7 @@ struct KVService: Sendable {
     }
 
     private func deleteRange(_ call: GRPCCall, _ message: ByteBuffer) {
-        guard context.admit(call, message, grows: false) else { return }
+        guard context.admitsSize(of: message, for: call) else { return }
         do {
             let operation = try message.withUnsafeReadableBytes {
                 DeleteOperation(try DeleteRangeRequestView(decoding: $0))
@@ -135,8 +141,12 @@ struct KVService: Sendable {
             return call.finish(GRPCStatus(error))
         }
         guard transaction.isReadOnly else {
-            guard context.admit(call, message, grows: transaction.hasPuts) else { return }
-            return propose(.transaction(transaction), for: call)
+            guard context.admitsSize(of: message, for: call) else { return }
+            guard transaction.hasPuts else { return propose(.transaction(transaction), for: call) }
+            context.withSpace(SpaceQuota.growth(of: transaction), for: call) {
+                propose(.transaction(transaction), for: call)
+            }
+            return
         }
         // Nothing in it writes, so it needs no place in the log (K19).
         if transaction.isSerializable {
@@ -257,21 +267,5 @@ extension ServiceContext {
             node.fail(NodeFailure(part: .engine, reason: "\(error)"))
             return GRPCStatus(.dataLoss, "etcdserver: corrupt cluster")
         }
-    }
-}
-
-extension Transaction {
-    /// Whether it may put a key, in either branch.
-    var hasPuts: Bool {
-        func putsIn(_ operations: [Operation]) -> Bool {
-            operations.contains { operation in
-                switch operation {
-                case .put: true
-                case .transaction(let nested): nested.hasPuts
-                case .range, .delete, .empty: false
-                }
-            }
-        }
-        return putsIn(success) || putsIn(failure)
     }
 }

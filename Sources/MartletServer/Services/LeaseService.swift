@@ -39,10 +39,9 @@ struct LeaseService: Sendable {
     private func grant(_ call: GRPCCall, _ message: ByteBuffer) {
         guard let request: Etcdserverpb_LeaseGrantRequest = call.decode(message) else { return }
         guard request.ttl <= Lease.ttlMax else { return call.finish(GRPCStatus(RequestError.leaseTTLTooLarge)) }
-        if context.isOverQuota {
-            return call.finish(GRPCStatus(EtcdError.noSpace))
+        context.withSpace(SpaceQuota.leaseBytes, for: call) {
+            grant(LeaseID(request.id), ttl: max(request.ttl, ttlMin), to: call)
         }
-        grant(LeaseID(request.id), ttl: max(request.ttl, ttlMin), to: call)
     }
 
     private func grant(_ asked: LeaseID, ttl: Int64, to call: GRPCCall) {

@@ -8,7 +8,7 @@ import RaftCore
 import Replica
 import SwiftProtobuf
 
-/// `etcdserverpb.Maintenance`, as far as it goes yet: status, hashes, the list of alarms, and moving the leader.
+/// `etcdserverpb.Maintenance`, as far as it goes yet: status, hashes, alarms, and moving the leader.
 struct MaintenanceService: Sendable {
     let context: ServiceContext
 
@@ -40,6 +40,7 @@ struct MaintenanceService: Sendable {
         response.dbSizeQuota = Int64(context.limits.quotaBytes ?? 0)
         response.downgradeInfo = Etcdserverpb_DowngradeInfo()
         if status.leader == nil { response.errors.append("etcdserver: no leader") }
+        response.errors += view.alarms.map { Self.text(of: $0) }
         call.reply(serializing: response)
     }
 
@@ -72,19 +73,6 @@ struct MaintenanceService: Sendable {
                 }
             }
         }
-    }
-
-    private func alarm(_ call: GRPCCall, _ message: ByteBuffer) {
-        guard let request: Etcdserverpb_AlarmRequest = call.decode(message) else { return }
-        guard request.action == .get else {
-            return call.finish(
-                GRPCStatus(.unimplemented, "martlet: alarms can be listed, not yet raised or disarmed by hand"))
-        }
-        // No part of this version raises a lasting alarm: the list is truthfully empty.
-        var response = Etcdserverpb_AlarmResponse()
-        response.header = Etcdserverpb_ResponseHeader(
-            context.header(revision: context.node.published.view.store.revision.rawValue))
-        call.reply(serializing: response)
     }
 }
 

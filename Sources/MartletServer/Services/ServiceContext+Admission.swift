@@ -3,17 +3,17 @@ import HTTP2
 import MVCC
 import NIOCore
 
+// What is refused before it costs anything: requests that are too large, and growth over the quota.
 extension ServiceContext {
-    /// What is refused before it costs anything: requests that are too large, and growth over the quota.
-    func admit(_ call: GRPCCall, _ message: ByteBuffer, grows: Bool) -> Bool {
-        if message.readableBytes > limits.requestBytesMax {
-            call.finish(GRPCStatus(RequestError.requestTooLarge))
-            return false
-        }
-        if grows, isOverQuota {
-            call.finish(GRPCStatus(EtcdError.noSpace))
-            return false
-        }
-        return true
+    /// Whether the request is no larger than a request may be; if it is, the call has been told so.
+    func admitsSize(of message: ByteBuffer, for call: GRPCCall) -> Bool {
+        guard message.readableBytes > limits.requestBytesMax else { return true }
+        call.finish(GRPCStatus(RequestError.requestTooLarge))
+        return false
+    }
+
+    /// Goes on at once, or when room was found; not at all where there is none, which the call is told.
+    func withSpace(_ growth: Int, for call: GRPCCall, _ proceed: @escaping () -> Void) {
+        if space.admits(growth) { proceed() } else { findSpace(growth, for: call, proceed) }
     }
 }

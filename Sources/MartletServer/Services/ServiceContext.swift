@@ -18,6 +18,7 @@ final class ServiceContext: Sendable {
     /// For work that would hold up an event loop: hashing the state.
     let workers: NIOThreadPool
     let sizes: StateSizes
+    let space: SpaceQuota
     let leaseClock: LeaseClock
     let failures = RequestFailures()
     private let loops: [LoopRequests]
@@ -39,6 +40,7 @@ final class ServiceContext: Sendable {
         self.limits = limits
         self.workers = workers
         self.sizes = sizes
+        space = SpaceQuota(bytesMax: limits.quotaBytes)
         self.leaseClock = leaseClock
         loops = eventLoops.map { [failures] in
             LoopRequests(eventLoop: $0, node: node, leaseClock: leaseClock, failures: failures)
@@ -58,11 +60,6 @@ final class ServiceContext: Sendable {
 
     /// A header as the calls have it that are not about keys: without a revision (K22).
     var headerWithoutRevision: WireHeader { header(revision: 0) }
-
-    var isOverQuota: Bool {
-        guard let quota = limits.quotaBytes else { return false }
-        return sizes.total >= quota
-    }
 }
 
 /// How many requests the replica did not answer with a result.
@@ -74,7 +71,14 @@ final class RequestFailures: Sendable {
 /// How large the state is on disk, as of the last look.
 final class StateSizes: Sendable {
     private let look: @Sendable () -> (total: Int, inUse: Int)
-    init(_ look: @escaping @Sendable () -> (total: Int, inUse: Int)) { self.look = look }
+    /// What waits to get there.
+    let growth: GrowthMeter
+
+    init(growth: GrowthMeter, _ look: @escaping @Sendable () -> (total: Int, inUse: Int)) {
+        self.growth = growth
+        self.look = look
+    }
+
     var total: Int { look().total }
     var inUse: Int { look().inUse }
 }

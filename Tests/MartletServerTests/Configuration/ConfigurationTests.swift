@@ -254,6 +254,41 @@ struct ConfigurationErrorTests {
         #expect(message(arguments) == "no error")
     }
 
+    @Test func `checks for corruption are off unless they are asked for, by either version's flags`() throws {
+        let usual = try parse([])
+        #expect(!usual.initialCorruptCheck && !usual.compactHashCheck && usual.corruptCheckTime == .zero)
+        #expect(usual.compactHashCheckTime == .seconds(60))
+        let old = try parse([
+            "--experimental-initial-corrupt-check", "--experimental-corrupt-check-time=2s",
+            "--experimental-compact-hash-check-enabled=true", "--experimental-compact-hash-check-time", "3s",
+        ])
+        #expect(old.initialCorruptCheck && old.compactHashCheck)
+        #expect(old.corruptCheckTime == .seconds(2) && old.compactHashCheckTime == .seconds(3))
+        let new = try parse([
+            "--feature-gates", "InitialCorruptCheck=true, CompactHashCheck=true,LeaseCheckpoint=false",
+            "--corrupt-check-time=2s",
+        ])
+        #expect(new.initialCorruptCheck && new.compactHashCheck && new.corruptCheckTime == .seconds(2))
+        #expect(try parse(["--quota-backend-bytes=0"]).quotaBytes == 2 << 30)
+        #expect(try parse(["--quota-backend-bytes=-5"]).quotaBytes == nil)
+        #expect(try parse(["--quota-backend-bytes=5"]).quotaBytes == 5)
+    }
+
+    @Test(arguments: [
+        ("--feature-gates=Nonsense=true", "there is no feature gate Nonsense"),
+        ("--feature-gates=InitialCorruptCheck", "\"InitialCorruptCheck\" is not a feature gate; write it as name=true"),
+        (
+            "--feature-gates=LeaseCheckpoint=true",
+            "the feature gate LeaseCheckpoint is false here and cannot be changed"
+        ),
+        ("--feature-gates=CompactHashCheck=maybe", "\"maybe\" is neither true nor false"),
+        ("--corrupt-check-time=-1s", "\"-1s\" is not a duration"),
+        ("--compact-hash-check-time=0s", "\"0s\" is no time at all"),
+    ])
+    func `what the checks for corruption cannot be is refused`(argument: String, expected: String) {
+        #expect(message([argument]).contains(expected))
+    }
+
     @Test func `the environment is checked like flags, and named in the error`() {
         #expect(
             message([], environment: ["ETCD_CERT_FILE": "/c"]) == "ETCD_CERT_FILE is not available yet: TLS")

@@ -82,6 +82,13 @@ final class MachineFixture {
         _ = try command.withUnsafeBytes { try machine.apply($0, at: next(), isAwaited: false) }
     }
 
+    /// A command as it lies in the log.
+    @discardableResult
+    func apply(_ room: CommandRoom, _ record: [UInt8]) throws -> ReplicaResult {
+        let command = [room.rawValue] + record
+        return try command.withUnsafeBytes { try machine.apply($0, at: next(), isAwaited: true) }
+    }
+
     /// Everything is written, and read again.
     func reopen() throws {
         if let job = try machine.beginFlush() {

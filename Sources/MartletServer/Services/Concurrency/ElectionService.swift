@@ -28,9 +28,9 @@ struct ElectionService: Sendable {
     }
 
     private func campaign(_ call: GRPCCall, _ message: ByteBuffer) {
-        guard context.admit(call, message, grows: true) else { return }
+        guard context.admitsSize(of: message, for: call) else { return }
         guard let request: V3electionpb_CampaignRequest = call.decode(message) else { return }
-        Candidacy(
+        let candidacy = Candidacy(
             call, context, watches.watches(on: call.eventLoop), QueuePrefix(name: request.name),
             .election(Array(request.value))
         ) { won in
@@ -41,11 +41,14 @@ struct ElectionService: Sendable {
             response.leader.rev = won.created.rawValue
             response.leader.lease = won.lease.rawValue
             call.reply(serializing: response)
-        }.begin(lease: LeaseID(request.lease))
+        }
+        context.withSpace(SpaceQuota.putOverheadBytes + message.readableBytes, for: call) {
+            candidacy.begin(lease: LeaseID(request.lease))
+        }
     }
 
     private func proclaim(_ call: GRPCCall, _ message: ByteBuffer) {
-        guard context.admit(call, message, grows: true) else { return }
+        guard context.admitsSize(of: message, for: call) else { return }
         guard let request: V3electionpb_ProclaimRequest = call.decode(message) else { return }
         guard request.hasLeader else { return call.finish(Self.missingLeader) }
         // No key was ever created at zero: etcd would create one now.
@@ -54,11 +57,13 @@ struct ElectionService: Sendable {
         let lease = LeaseID(request.leader.lease)
         let put = PutOperation(
             key: Array(request.leader.key), value: Array(request.value), lease: lease, ignoreLease: lease == .none)
-        change(request.leader, .put(put), for: call) { answer in
-            guard answer.succeeded else { return call.finish(.notLeader) }
-            var response = V3electionpb_ProclaimResponse()
-            response.header = header(answer.revision)
-            call.reply(serializing: response)
+        context.withSpace(SpaceQuota.putOverheadBytes + message.readableBytes, for: call) {
+            change(request.leader, .put(put), for: call) { answer in
+                guard answer.succeeded else { return call.finish(.notLeader) }
+                var response = V3electionpb_ProclaimResponse()
+                response.header = header(answer.revision)
+                call.reply(serializing: response)
+            }
         }
     }
 

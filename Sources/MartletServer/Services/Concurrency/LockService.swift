@@ -17,14 +17,18 @@ struct LockService: Sendable {
     }
 
     private func lock(_ call: GRPCCall, _ message: ByteBuffer) {
-        guard context.admit(call, message, grows: true) else { return }
+        guard context.admitsSize(of: message, for: call) else { return }
         guard let request: V3lockpb_LockRequest = call.decode(message) else { return }
-        Candidacy(call, context, watches.watches(on: call.eventLoop), QueuePrefix(name: request.name), .lock) { won in
+        let line = QueuePrefix(name: request.name)
+        let candidacy = Candidacy(call, context, watches.watches(on: call.eventLoop), line, .lock) { won in
             var response = V3lockpb_LockResponse()
             response.header = Etcdserverpb_ResponseHeader(context.header(revision: won.revision.rawValue))
             response.key = Data(won.key)
             call.reply(serializing: response)
-        }.begin(lease: LeaseID(request.lease))
+        }
+        context.withSpace(SpaceQuota.putOverheadBytes + message.readableBytes, for: call) {
+            candidacy.begin(lease: LeaseID(request.lease))
+        }
     }
 
     private func unlock(_ call: GRPCCall, _ message: ByteBuffer) {

@@ -1,0 +1,72 @@
+import EtcdAPI
+import HTTP2
+import MVCC
+import NIOCore
+import Raft
+import RaftCore
+import Replica
+
+extension ServiceContext {
+    /// The alarms that are raised, as this member knows.
+    var activeAlarms: [ActiveAlarm] { node.published.view.alarms.map { ActiveAlarm($0) } }
+
+    /// Has an alarm command applied. On the event loop.
+    func propose(
+        _ command: AlarmCommand, on eventLoop: any EventLoop,
+        _ done: @escaping (Swift.Result<AlarmOutcome, RequestFailure>) -> Void
+    ) {
+        let payload = AlarmCommandCodec.encode(command, prefixBytes: LoopRequests.commandPrefixBytes)
+        requests(on: eventLoop).propose(payload, in: .alarm) { result in
+            switch result {
+            case .success(.alarm(let outcome)): done(.success(outcome))
+            // It cannot be: each kind of command has its own kind of answer.
+            case .success: done(.failure(.stopped))
+            case .failure(let failure): done(.failure(failure))
+            }
+        }
+    }
+
+    /// Raises an alarm, from any thread. Who asks looks again, should it come to nothing.
+    func raise(_ alarm: Alarm, on eventLoop: any EventLoop) {
+        eventLoop.execute { [self] in propose(.activate(alarm), on: eventLoop) { _ in } }
+    }
+
+    // MARK: Space
+
+    /// - Returns: false if a flush began or ended meanwhile: it would be wrong by a batch.
+    func measureSpace() -> Bool {
+        let admitted = space.admittedBytes
+        let growth = sizes.growth.reading
+        let inUse = sizes.inUse
+        guard growth.serial == sizes.growth.reading.serial else { return false }
+        space.measured(engineBytes: inUse, growth: growth, admittedBytes: admitted)
+        return true
+    }
+
+    /// Measures when all that waits is in the engine: what was compacted just now is room then. On the event loop.
+    func measureSpaceAnew(on eventLoop: any EventLoop, _ done: @escaping () -> Void) {
+        let ticket = AwaitedReply<LogIndex>.ticket(on: eventLoop) { [self] _ in
+            _ = measureSpace()
+            done()
+        }
+        node.flush(ticket)
+    }
+
+    /// A request that would go over the quota: lets it go on if there is room after all, and refuses it otherwise, once
+    /// the alarm is raised (M1).
+    func findSpace(_ growth: Int, for call: GRPCCall, _ proceed: @escaping () -> Void) {
+        let alarm = Alarm(.noSpace, member: memberID.rawValue)
+        let refusal = GRPCStatus(EtcdError.noSpace)
+        guard !node.published.view.alarms.contains(alarm) else { return call.finish(refusal) }
+        measureSpaceAnew(on: call.eventLoop) { [self] in
+            guard !call.isCancelled else { return }
+            if space.admits(growth) { return proceed() }
+            // One proposal for all who come meanwhile.
+            guard space.beginRaising() else { return call.finish(refusal) }
+            propose(.activate(alarm), on: call.eventLoop) { [space] _ in
+                space.endRaising()
+                call.finish(refusal)
+            }
+        }
+    }
+}
