@@ -50,6 +50,8 @@ let package = Package(
         .target(name: "RaftCore", swiftSettings: settings),
         .target(name: "CByteCodec"),
         .target(name: "ByteCodec", dependencies: ["CByteCodec"], swiftSettings: strict),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .target(name: "Digests", dependencies: ["CCrypto"], swiftSettings: strict),
         .target(name: "Platform", swiftSettings: settings),
         .target(name: "StorageEngine", swiftSettings: strict),
         .target(name: "MVCC", dependencies: ["StorageEngine", "ByteCodec"], swiftSettings: settings),
@@ -76,7 +78,9 @@ let package = Package(
             ], swiftSettings: settings),
         .target(
             name: "Replica",
-            dependencies: ["Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "PeerTransport"],
+            dependencies: [
+                "Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "Digests", "PeerTransport",
+            ],
             swiftSettings: settings),
         .target(
             name: "RaftSimulation",
@@ -89,8 +93,6 @@ let package = Package(
         .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "HTTP2", dependencies: ["CNghttp2", "CZlib", "SocketSupport", nioCore, nioPosix], swiftSettings: settings),
-        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
-        .target(name: "Digests", dependencies: ["CCrypto"], swiftSettings: strict),
         .target(name: "EtcdAPI", dependencies: ["ByteCodec", swiftProtobuf], swiftSettings: settings),
         .target(
             name: "MartletServer",
@@ -136,7 +138,9 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "ReplicaTests",
-            dependencies: ["Replica", "RaftCore", "MVCC", "StorageEngine", "ByteCodec", "TestSupport"],
+            dependencies: [
+                "Replica", "Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "Digests", "TestSupport",
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "PeerTransportTests", dependencies: ["PeerTransport", "RaftCore", "ByteCodec", "Platform"],

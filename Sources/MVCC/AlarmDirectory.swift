@@ -52,7 +52,7 @@ package struct AlarmDirectory: Hashable, Sendable {
 
     // MARK: The row
 
-    static let rowName: MetaName = "alarms"
+    package static let rowName: MetaName = "alarms"
 
     /// `count (varint) · (kind u8 · member u64le) each`.
     func encode() -> [UInt8] {

@@ -35,6 +35,12 @@ struct DataDirectory: Sendable {
         let root = configuration.dataDirectory
         self.root = root
         let member = "\(root)/member"
+        // A start would make an empty member beside it, and nobody would miss what was to be restored.
+        guard !fileSystem.exists("\(root)/\(SnapshotRestore.unfinishedName)") else {
+            throw ConfigurationError(
+                "the data directory \(root) holds a restore that was cut off; run martlet snapshot restore again, "
+                    + "which begins anew, or remove \(SnapshotRestore.unfinishedName) in it")
+        }
         logDirectory = configuration.walDirectory ?? "\(member)/wal"
         do throws(FileError) {
             try fileSystem.createDirectory(member)

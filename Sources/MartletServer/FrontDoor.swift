@@ -40,7 +40,7 @@ final class FrontDoor: Sendable {
         var router = PlainRouter(access: AccessRules(origins: configuration.cors, hosts: configuration.hostWhitelist))
         registerStatus(in: &router)
         InformationRoutes(context: context).register(in: &router)
-        gateway.register(in: &router)
+        if configuration.enableGRPCGateway { gateway.register(in: &router) }
         var metricsRouter = PlainRouter()
         registerStatus(in: &metricsRouter)
 
@@ -110,6 +110,15 @@ final class FrontDoor: Sendable {
     /// Takes clients from a socket that listens already.
     func listen(socket: Int32, on group: any EventLoopGroup) -> EventLoopFuture<any Channel> {
         port.listen(socket: socket, on: group)
+    }
+
+    /// The same for HTTP alone.
+    func listenForHTTP(socket: Int32, on group: any EventLoopGroup) -> EventLoopFuture<any Channel> {
+        ServerBootstrap(group: group)
+            .childChannelInitializer { [http] channel in
+                channel.eventLoop.makeCompletedFuture { try http.configure(channel) }
+            }
+            .withBoundSocket(socket)
     }
 
     /// The same for metrics and health alone.

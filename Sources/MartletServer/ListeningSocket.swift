@@ -13,8 +13,9 @@ final class ListeningSocket: Sendable {
     /// - Parameters:
     ///   - whom: who connects here, for the error.
     ///   - flag: where the URL came from, for the error.
-    init(_ url: ServerURL, for whom: String, flag: String) throws(ConfigurationError) {
-        let result = Self.listen(url.host, url.port)
+    ///   - isShared: whether another process may listen on the same port.
+    init(_ url: ServerURL, for whom: String, flag: String, isShared: Bool = false) throws(ConfigurationError) {
+        let result = Self.listen(url.host, url.port, isShared: isShared)
         switch result {
         case .success(let descriptor): self.descriptor = Mutex(descriptor)
         case .failure(let failure):
@@ -43,7 +44,7 @@ final class ListeningSocket: Sendable {
         static func last() -> Failure { Failure(reason: String(cString: strerror(errno))) }
     }
 
-    private static func listen(_ host: String, _ port: Int) -> Result<Int32, Failure> {
+    private static func listen(_ host: String, _ port: Int, isShared: Bool) -> Result<Int32, Failure> {
         guard let address = try? SocketAddress.makeAddressResolvingHost(host, port: port) else {
             return .failure(Failure(reason: "the host is not known"))
         }
@@ -53,8 +54,10 @@ final class ListeningSocket: Sendable {
         guard descriptor >= 0 else { return .failure(.last()) }
         // A port whose last connections linger (TIME_WAIT) is free.
         var one: Int32 = 1
+        let size = socklen_t(MemoryLayout<Int32>.size)
         let isListening =
-            setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size)) == 0
+            setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, size) == 0
+            && (!isShared || setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, size) == 0)
             && address.withSockAddr { bind(descriptor, $0, socklen_t($1)) } == 0
             // At once: two sockets may be bound to one port, but only one listens.
             && Foundation.listen(descriptor, backlog) == 0

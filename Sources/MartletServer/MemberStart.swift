@@ -34,7 +34,8 @@ struct MemberStart {
                     memberID = NodeID(found.own.id)
                     hints = found.addresses
                 } else {
-                    memberID = try Self.member(identity, view, machine.membership, configuration)
+                    memberID = try Self.member(
+                        identity, view, machine.membership, configuration, restoration: machine.restoration)
                 }
             } catch {
                 machine.close()
@@ -75,7 +76,7 @@ struct MemberStart {
     /// Which of the cluster's members this directory is, and that the flags do not speak of another one.
     private static func member(
         _ identity: (clusterID: UInt64, memberID: NodeID)?, _ view: ReplicaView, _ membership: ReplicaMembership,
-        _ configuration: ServerConfiguration
+        _ configuration: ServerConfiguration, restoration: Restoration?
     ) throws(ConfigurationError) -> NodeID {
         let own = configuration.ownMember
         // A first start that was cut off leaves no log: then the flags are those of the first start.
@@ -92,7 +93,10 @@ struct MemberStart {
         let isOwn =
             switch configuration.initialClusterState {
             // Where the cluster was made, or is said to be made, with these flags.
-            case .new: id == own.id && view.clusterID == configuration.initialCluster.clusterID
+            // A cluster that was restored has an id of its own, which its flags do not say.
+            case .new:
+                id == own.id
+                    && (restoration?.initialClusterID ?? view.clusterID) == configuration.initialCluster.clusterID
             // It may have another name, or other URLs, since; not both.
             case .existing:
                 row.map {

@@ -35,6 +35,7 @@ package final class Server: Sendable {
     private let roster: MemberRoster
     private let space: SpaceWatch
     private let corruption: CorruptionCheck
+    private let compactor: AutoCompactor?
 
     /// How long open calls may go on after the server was asked to stop.
     private static let drainTime = TimeAmount.seconds(5)
@@ -89,13 +90,20 @@ package final class Server: Sendable {
         // A directory in use says more than its ports in use; one that is not there yet is not made in vain.
         let existing = DataDirectory.exists(configuration) ? try DataDirectory(configuration: configuration) : nil
         let clientSockets = try configuration.listenClientURLs.map { url throws(ConfigurationError) in
-            try ListeningSocket(url, for: "clients", flag: "--listen-client-urls")
+            try ListeningSocket(
+                url, for: "clients", flag: "--listen-client-urls", isShared: configuration.socketReusePort)
+        }
+        let httpSockets = try configuration.listenClientHTTPURLs.map { url throws(ConfigurationError) in
+            try ListeningSocket(
+                url, for: "clients", flag: "--listen-client-http-urls", isShared: configuration.socketReusePort)
         }
         let peerSockets = try configuration.listenPeerURLs.map { url throws(ConfigurationError) in
-            try ListeningSocket(url, for: "peers", flag: "--listen-peer-urls")
+            try ListeningSocket(
+                url, for: "peers", flag: "--listen-peer-urls", isShared: configuration.socketReusePort)
         }
         let metricsSockets = try configuration.listenMetricsURLs.map { url throws(ConfigurationError) in
-            try ListeningSocket(url, for: "metrics", flag: "--listen-metrics-urls")
+            try ListeningSocket(
+                url, for: "metrics", flag: "--listen-metrics-urls", isShared: configuration.socketReusePort)
         }
         let join = ClusterJoin(configuration: configuration, logger: logger)
         // Nor where there is no cluster to join.
@@ -121,6 +129,7 @@ package final class Server: Sendable {
         options.preVote = configuration.preVote
         options.refusesQuorumLoss = configuration.strictReconfigCheck
         options.snapshotCount = configuration.snapshotCount
+        options.catchUpEntries = configuration.snapshotCatchUpEntries
         options.requestTimeoutNanoseconds =
             5_000_000_000 + 2 * UInt64(configuration.electionTimeoutMilliseconds) * 1_000_000
 
@@ -256,6 +265,11 @@ package final class Server: Sendable {
         ClusterService(context: context, rules: rules).register(in: &methods)
         MaintenanceService(context: context).register(in: &methods)
         HealthService(context: context).register(in: &methods)
+        let compactionLoop = group.next()
+        compactor = configuration.autoCompaction.map { [context] rule in
+            AutoCompactor(
+                rule, on: compactionLoop, world: AutoCompactor.World(context, on: compactionLoop), logger: logger)
+        }
         var watchOptions = WatchService.Options()
         watchOptions.limits.fragmentBytesMax = configuration.maxRequestBytes
         watchOptions.progressInterval = TimeAmount(configuration.watchProgressNotifyInterval)
@@ -283,6 +297,16 @@ package final class Server: Sendable {
                 throw ConfigurationError("cannot listen on \(url) for clients: \(SocketFailure.text(error))")
             }
         }
+        // Beside the client ports: what is said of those is not said of these.
+        var httpListeners: [any Channel] = []
+        for (socket, url) in zip(httpSockets, configuration.listenClientHTTPURLs) {
+            do {
+                httpListeners.append(try door.listenForHTTP(socket: socket.take(), on: group).wait())
+            } catch {
+                node.stop()
+                throw ConfigurationError("cannot listen on \(url) for clients: \(SocketFailure.text(error))")
+            }
+        }
         var metricsListeners: [any Channel] = []
         for (socket, url) in zip(metricsSockets, configuration.listenMetricsURLs) {
             do {
@@ -292,8 +316,9 @@ package final class Server: Sendable {
                 throw ConfigurationError("cannot listen on \(url) for metrics: \(SocketFailure.text(error))")
             }
         }
-        self.metricsListeners = metricsListeners
+        self.metricsListeners = metricsListeners + httpListeners
         self.listeners = listeners
+        compactor?.start()
     }
 
     private static func log(
@@ -386,6 +411,7 @@ package final class Server: Sendable {
         corruption.stop()
         let deadline = NIODeadline.now() + Self.drainTime
         for listener in listeners + metricsListeners { try? listener.close().wait() }
+        compactor?.stop()
         watches.stop()
         door.drain(deadline: deadline)
         while door.connectionCount > 0, NIODeadline.now() < deadline { Thread.sleep(forTimeInterval: 0.01) }

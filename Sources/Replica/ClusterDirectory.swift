@@ -12,6 +12,7 @@ import RaftCore
 /// | `configuration` | an encoded `RaftCore.Configuration` |
 /// | `member/` and the id, big-endian | an encoded ``Member`` |
 /// | `removed/` and the id, big-endian | one zero byte: that member was removed |
+/// | `restored` | an encoded ``Restoration``: of what snapshot the cluster was made |
 struct ClusterDirectory {
     var clusterID: UInt64
     var members: [Member]
@@ -25,6 +26,7 @@ struct ClusterDirectory {
     static let configurationKey: MetaName = "configuration"
     static let memberPrefix: MetaName = "member/"
     static let removedPrefix: MetaName = "removed/"
+    static let restoredKey: MetaName = "restored"
 
     init(clusterID: UInt64, members: [Member], origin: AppliedPlace, configuration: Configuration) {
         self.clusterID = clusterID
@@ -116,6 +118,14 @@ struct ClusterDirectory {
     /// Who was removed is a member again.
     static func welcomeBack(_ id: NodeID, to state: inout State) throws(StateError) {
         try state.setMeta(key(removedPrefix, id), nil)
+    }
+
+    /// Whether a row speaks of this cluster and its members, and so of no other that is made of its state. Alarms are
+    /// raised by members, and are theirs.
+    static func isOfTheClusterAlone(rowKey: UnsafeRawBufferPointer) -> Bool {
+        [clusterKey, originKey, configurationKey, restoredKey, AlarmDirectory.rowName]
+            .contains { rowKey.elementsEqual($0.rowKey) }
+            || [memberPrefix, removedPrefix].contains { rowKey.starts(with: $0.rowKey) }
     }
 
     static func encode(origin: AppliedPlace) -> [UInt8] {

@@ -12,7 +12,8 @@ enum ArgumentNormalization {
         "--hex", "--debug", "--insecure-skip-tls-verify", "--prefix", "--from-key", "--keys-only", "--count-only",
         "--print-value-only", "--prev-kv", "--ignore-value", "--ignore-lease", "--range", "--cluster", "--learner",
         "--interactive", "-i", "--progress-notify", "--physical", "--keys", "--once", "--listen", "-l",
-        "--auto-compact", "--auto-defrag", "--no-dest-prefix",
+        "--auto-compact", "--auto-defrag", "--no-dest-prefix", "--skip-hash-check",
+        "--mark-compacted",
     ]
     /// Booleans that are true unless they are said to be false.
     private static let booleansByDefault: Set<String> = [

@@ -31,8 +31,8 @@ struct Martlet: AsyncParsableCommand {
                 name: "Clusters",
                 subcommands: [
                     StatusCommand.self, EndpointCommand.self, MemberCommand.self, MoveLeaderCommand.self,
-                    AlarmCommand.self, DefragCommand.self, MakeMirrorCommand.self, CheckCommand.self,
-                    DowngradeCommand.self,
+                    SnapshotCommand.self, AlarmCommand.self, DefragCommand.self, MakeMirrorCommand.self,
+                    CheckCommand.self, DowngradeCommand.self,
                 ]),
             CommandGroup(
                 name: "Other",

@@ -28,8 +28,6 @@ KNOWN = []
 
 # What martlet has no service for yet (Documentation/roadmap.md).
 NOT_YET = [
-    ["defrag"],
-    ["snapshot", "save", "/dev/null"],
     ["auth", "status"],
     ["user", "list"],
     ["role", "list"],

@@ -68,7 +68,8 @@ import Testing
         "Raft": [
             "RaftCore", "WriteAheadLog", "PeerTransport", "PeerTransportNIO", "Platform", "PlatformPOSIX", "ByteCodec",
         ],
-        "Replica": ["Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "PeerTransport"],
+        "Digests": ["CCrypto"],
+        "Replica": ["Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "Digests", "PeerTransport"],
         "HTTP2": ["CNghttp2", "CZlib", "SocketSupport"],
         "EtcdAPI": ["ByteCodec"],
     ]

@@ -6,6 +6,8 @@ extension ConfigurationDraft {
     consuming func finished() throws(ConfigurationError) -> ServerConfiguration {
         try checkTimes()
         try checkURLs()
+        configuration.autoCompaction = try AutoCompaction.Rule(
+            autoCompactionMode, retention: autoCompactionRetention)
         if configuration.dataDirectory.isEmpty { configuration.dataDirectory = configuration.name + ".martlet" }
         let name = configuration.name
         let advertised = configuration.initialAdvertisePeerURLs

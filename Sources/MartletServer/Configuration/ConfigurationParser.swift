@@ -47,7 +47,7 @@ package struct ConfigurationParser {
             }
             settings = try readConfigurationFile(at: file.text)
         }
-        var configuration = try configure(settings)
+        var configuration = try configure(settings, &warnings)
         configuration.warnings = warnings
         return .run(configuration)
     }
@@ -219,7 +219,9 @@ package struct ConfigurationParser {
 
     // MARK: Meaning
 
-    private func configure(_ settings: [String: Setting]) throws(ConfigurationError) -> ServerConfiguration {
+    private func configure(
+        _ settings: [String: Setting], _ warnings: inout [String]
+    ) throws(ConfigurationError) -> ServerConfiguration {
         var draft = try ConfigurationDraft()
         // In the order of the table, so that the first error is the same each time.
         for flag in ServerFlags.all {
@@ -235,6 +237,20 @@ package struct ConfigurationParser {
             case .notYet(let what):
                 if Self.isDefault(setting.text, of: flag) { continue }
                 throw ConfigurationError("\(setting.source) is not available yet: \(what)")
+            case .refused(let advice):
+                if Self.isDefault(setting.text, of: flag) { continue }
+                throw ConfigurationError("\(setting.source) is refused: \(advice)")
+            case .ignored(let reason):
+                // What is no boolean would be an error in etcd too.
+                if case .boolean = flag.kind {
+                    do throws(ConfigurationError) {
+                        _ = try FlagText.boolean(setting.text)
+                    } catch {
+                        throw ConfigurationError("\(setting.source): \(error.message)")
+                    }
+                }
+                if Self.isDefault(setting.text, of: flag) { continue }
+                warnings.append("\(setting.source) has no effect here: \(reason)")
             }
         }
         return try draft.finished()

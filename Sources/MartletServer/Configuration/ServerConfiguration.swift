@@ -33,6 +33,7 @@ package struct ServerConfiguration: Equatable, Sendable {
     /// Nil: inside the data directory.
     package var walDirectory: String?
     package var snapshotCount: UInt64 = 10_000
+    package var snapshotCatchUpEntries: UInt64 = 5_000
     package var heartbeatIntervalMilliseconds = 100
     package var electionTimeoutMilliseconds = 1_000
     package var listenPeerURLs = [ServerURL(host: "localhost", port: 2380)]
@@ -68,7 +69,13 @@ package struct ServerConfiguration: Equatable, Sendable {
     package static let compactHashCheckTimeDefault = Duration.seconds(60)
     package var compactHashCheckTime = compactHashCheckTimeDefault
 
+    /// Whether others may listen on the same ports.
+    package var socketReusePort = false
+
     // HTTP
+    /// Ports for HTTP alone, besides the client ports.
+    package var listenClientHTTPURLs: [ServerURL] = []
+    package var enableGRPCGateway = true
     /// Pages of which origins may ask (CORS).
     var cors = AccessRules.Allowed.everything
     /// The names that this server may be asked for by.
@@ -85,6 +92,8 @@ package struct ServerConfiguration: Equatable, Sendable {
     package var preVote = true
     package var strictReconfigCheck = true
     package var maxLearners = 1
+    /// Nil: only clients compact.
+    var autoCompaction: AutoCompaction.Rule?
 
     // Logging
     package var logLevel = LogLevel.info

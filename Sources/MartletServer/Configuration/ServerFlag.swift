@@ -27,6 +27,10 @@ struct ServerFlag: Sendable {
         case set(@Sendable (inout ConfigurationDraft, String) throws(ConfigurationError) -> Void)
         /// etcd has it, and this server has not yet: refused with the reason, unless it is given its default.
         case notYet(String)
+        /// etcd has it, and this server will not: refused with what to do instead, unless it is given its default.
+        case refused(String)
+        /// etcd has it, and it would change nothing here that anyone could miss: taken, with a warning that says why.
+        case ignored(String)
     }
 
     let name: String
@@ -50,6 +54,9 @@ struct ConfigurationDraft: Sendable {
     var configuration: ServerConfiguration
     var initialClusterText: String?
     var initialClusterToken = "etcd-cluster"
+    var autoCompactionMode = AutoCompaction.Mode.periodic
+    /// Its meaning hangs on the mode.
+    var autoCompactionRetention = "0"
     /// The flags that were given, wherever.
     var given: Set<String> = []
 

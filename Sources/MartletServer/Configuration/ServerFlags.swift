@@ -20,6 +20,24 @@ enum ServerFlags {
             defaultText: boolean && defaultText.isEmpty ? "false" : defaultText, help: "", effect: .notYet(reason))
     }
 
+    private static func refused(
+        _ name: String, _ group: ServerFlag.Group, default defaultText: String = "", boolean: Bool = false,
+        _ advice: String
+    ) -> ServerFlag {
+        ServerFlag(
+            name: name, group: group, kind: boolean ? .boolean : .value("value"),
+            defaultText: boolean && defaultText.isEmpty ? "false" : defaultText, help: "", effect: .refused(advice))
+    }
+
+    private static func ignored(
+        _ name: String, _ group: ServerFlag.Group, default defaultText: String = "", boolean: Bool = false,
+        _ reason: String
+    ) -> ServerFlag {
+        ServerFlag(
+            name: name, group: group, kind: boolean ? .boolean : .value("value"),
+            defaultText: boolean && defaultText.isEmpty ? "false" : defaultText, help: "", effect: .ignored(reason))
+    }
+
     // MARK: What there is
 
     static let member: [ServerFlag] = [
@@ -176,6 +194,19 @@ enum ServerFlags {
         ) { (draft, text) throws(ConfigurationError) in
             draft.configuration.maxLearners = try FlagText.integer(text, 1...learnersMax)
         },
+        flag(
+            "auto-compaction-mode", .clustering, .value("mode"), default: "periodic",
+            "What --auto-compaction-retention counts. periodic: time. revision: revisions."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.autoCompactionMode = try FlagText.oneOf(text, AutoCompaction.Mode.self)
+        },
+        flag(
+            "auto-compaction-retention", .clustering, .value("length"), default: "0",
+            "How much history the leader keeps when it compacts by itself: hours, or a duration such as 30m; with mode "
+                + "revision, a number of revisions. 0: it does not."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.autoCompactionRetention = text
+        },
     ]
 
     static let logging: [ServerFlag] = [
@@ -253,7 +284,9 @@ enum ServerFlags {
     ]
 
     static let monitoring: [ServerFlag] = [
-        notYet("enable-pprof", .monitoring, boolean: true, "profiling over HTTP"),
+        ignored(
+            "enable-pprof", .monitoring, boolean: true,
+            "there is no Go runtime to profile; the system's own tools, perf for one, see this process"),
         flag(
             "metrics", .monitoring, .value("kind"), default: "basic",
             "basic, or extensive: with a histogram of how long each method's calls take."
@@ -267,41 +300,67 @@ enum ServerFlags {
         ) { (draft, text) throws(ConfigurationError) in
             draft.configuration.listenMetricsURLs = text.isEmpty ? [] : try FlagText.listenURLs(text)
         },
-        notYet("enable-log-rotation", .logging, boolean: true, "rotating the log; logrotate can do it"),
-        notYet(
+        refused(
+            "enable-log-rotation", .logging, boolean: true,
+            "the log would grow, for it is not rotated here; let logrotate (with copytruncate) or journald do it"),
+        ignored(
             "log-rotation-config-json", .logging,
             default: #"{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}"#,
-            "rotating the log; logrotate can do it"),
-        notYet("warning-unary-request-duration", .logging, default: "300ms", "another threshold for slow requests"),
+            "the log is not rotated here; logrotate (with copytruncate) or journald can do it"),
+        ignored("warning-unary-request-duration", .logging, default: "300ms", slowness),
     ]
 
+    private static let slowness = "slow requests are not logged; --metrics extensive counts how long they take"
+    private static let traces = "no traces are sent yet"
     static let tracing: [ServerFlag] = [
-        notYet("enable-distributed-tracing", .tracing, boolean: true, "distributed tracing"),
-        notYet("distributed-tracing-address", .tracing, default: "localhost:4317", "distributed tracing"),
-        notYet("distributed-tracing-service-name", .tracing, default: "etcd", "distributed tracing"),
-        notYet("distributed-tracing-instance-id", .tracing, "distributed tracing"),
-        notYet("distributed-tracing-sampling-rate", .tracing, default: "0", "distributed tracing"),
+        ignored("enable-distributed-tracing", .tracing, boolean: true, traces),
+        ignored("distributed-tracing-address", .tracing, default: "localhost:4317", traces),
+        ignored("distributed-tracing-service-name", .tracing, default: "etcd", traces),
+        ignored("distributed-tracing-instance-id", .tracing, traces),
+        ignored("distributed-tracing-sampling-rate", .tracing, default: "0", traces),
     ]
 
+    private static let compactionSteps = "compaction goes in small steps between other work, and holds nobody up"
+    private static let bolt = "it tunes bbolt, which is not the engine here"
+    private static let peerTimes = "a connection between members on which nothing comes for 5 s is closed in any case"
     private static let discovery = "discovery; list the members in --initial-cluster"
     static let features: [ServerFlag] = [
-        notYet(
+        ignored(
             "initial-election-tick-advance", .member, default: "true", boolean: true,
-            "switching off the early first election"),
-        notYet("listen-client-http-urls", .member, "a port of its own for HTTP; the client port serves both"),
-        notYet("max-snapshots", .member, default: "5", "keeping several snapshots; the engine is the snapshot"),
-        notYet(
-            "max-wals", .member, default: "5", "limiting segments of the log by number; --snapshot-count limits the log"
-        ),
-        notYet("memory-mlock", .member, boolean: true, "locking memory"),
-        notYet("backend-bbolt-freelist-type", .member, default: "map", "tuning bbolt, which is not the engine here"),
-        notYet("backend-batch-interval", .member, default: "0s", "tuning bbolt, which is not the engine here"),
-        notYet("backend-batch-limit", .member, default: "0", "tuning bbolt, which is not the engine here"),
-        notYet("socket-reuse-port", .member, boolean: true, "sharing a port"),
-        notYet("socket-reuse-address", .member, boolean: true, "choosing about the address; it is always reused"),
-        notYet("enable-grpc-gateway", .member, default: "true", boolean: true, "switching the JSON gateway off"),
-        notYet("raft-read-timeout", .member, default: "5s", "another timeout between members"),
-        notYet("raft-write-timeout", .member, default: "5s", "another timeout between members"),
+            "ticks are never advanced here: a start waits for a leader as long as any election does"),
+        flag(
+            "listen-client-http-urls", .member, .value("urls"), default: "",
+            "Ports for HTTP alone, besides the client ports, which serve HTTP all the same: http://address:port, "
+                + "several with commas between them."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.listenClientHTTPURLs = text.isEmpty ? [] : try FlagText.listenURLs(text)
+        },
+        ignored("max-snapshots", .member, default: "5", "the engine is the snapshot, and there is one of it"),
+        ignored("max-wals", .member, default: "5", "--snapshot-count says how much of the log is kept"),
+        refused(
+            "memory-mlock", .member, boolean: true,
+            "memory is not locked here; run the member without swap (systemd: MemorySwapMax=0)"),
+        ignored("backend-bbolt-freelist-type", .member, default: "map", bolt),
+        ignored("backend-batch-interval", .member, default: "0s", bolt),
+        ignored("backend-batch-limit", .member, default: "0", bolt),
+        flag(
+            "socket-reuse-port", .member, .boolean, default: "false",
+            "Let another process listen on the same ports (SO_REUSEPORT): the system deals connections out to both."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.socketReusePort = try FlagText.boolean(text)
+        },
+        flag(
+            "socket-reuse-address", .member, .boolean, default: "false",
+            "Taken for etcd's sake: a port whose last connections linger can always be used again."
+        ) { (_, text) throws(ConfigurationError) in _ = try FlagText.boolean(text) },
+        flag(
+            "enable-grpc-gateway", .member, .boolean, default: "true",
+            "Serve the JSON gateway, /v3/..., on the client ports."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.enableGRPCGateway = try FlagText.boolean(text)
+        },
+        ignored("raft-read-timeout", .member, default: "5s", peerTimes),
+        ignored("raft-write-timeout", .member, default: "5s", peerTimes),
         notYet("discovery", .clustering, discovery), notYet("discovery-token", .clustering, discovery),
         notYet("discovery-endpoints", .clustering, discovery),
         notYet("discovery-dial-timeout", .clustering, default: "2s", discovery),
@@ -316,15 +375,17 @@ enum ServerFlags {
         notYet("discovery-fallback", .clustering, default: "exit", discovery),
         notYet("discovery-proxy", .clustering, discovery), notYet("discovery-srv", .clustering, discovery),
         notYet("discovery-srv-name", .clustering, discovery),
-        notYet(
-            "auto-compaction-retention", .clustering, default: "0",
-            "compaction by the server; etcdctl compact does it by hand"),
-        notYet(
-            "auto-compaction-mode", .clustering, default: "periodic",
-            "compaction by the server; etcdctl compact does it by hand"),
-        notYet("v2-deprecation", .clustering, default: "write-only", "the v2 API"),
-        notYet("compaction-batch-limit", .features, default: "1000", "another size of compaction's steps"),
-        notYet("compaction-sleep-interval", .features, default: "10ms", "another pause between compaction's steps"),
+        flag(
+            "v2-deprecation", .clustering, .value("phase"), default: "write-only",
+            "Taken for etcd's sake: there is no v2 API. not-yet, write-only, write-only-drop-data or gone."
+        ) { (_, text) throws(ConfigurationError) in
+            guard ["not-yet", "write-only", "write-only-drop-data", "gone"].contains(text) else {
+                throw ConfigurationError(
+                    "\"\(text)\" is not one of not-yet, write-only, write-only-drop-data and gone")
+            }
+        },
+        ignored("compaction-batch-limit", .features, default: "1000", compactionSteps),
+        ignored("compaction-sleep-interval", .features, default: "10ms", compactionSteps),
         flag(
             "watch-progress-notify-interval", .features, .duration, default: "10m",
             "After how long a watch that asked for it is told that nothing happened. At least 100ms."
@@ -336,15 +397,21 @@ enum ServerFlags {
                 ? ServerConfiguration.watchProgressNotifyIntervalDefault
                 : max(interval, ServerConfiguration.watchProgressNotifyIntervalMin)
         },
-        notYet("warning-apply-duration", .features, default: "100ms", "another threshold for slow writes"),
-        notYet(
+        ignored("warning-apply-duration", .features, default: "100ms", slowness),
+        ignored(
             "bootstrap-defrag-threshold-megabytes", .features, default: "0",
-            "defragmenting at start, for which the engine has no need"),
-        notYet("downgrade-check-time", .features, default: "5s", "downgrading"),
-        notYet(
-            "snapshot-catchup-entries", .features, default: "5000",
-            "another number; --snapshot-count says how much of the log is kept"),
-        notYet("force-new-cluster", .unsafe, boolean: true, "making a cluster of one member of a broken one"),
-        notYet("unsafe-no-fsync", .unsafe, boolean: true, "running without fsync"),
+            "there is nothing to defragment: the engine uses freed space again"),
+        ignored("downgrade-check-time", .features, default: "5s", "nothing happens by itself in a downgrade here"),
+        flag(
+            "snapshot-catchup-entries", .features, .value("number"), default: "5000",
+            "How many applied entries the log keeps when it is cut, for members that are a little behind."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.snapshotCatchUpEntries = try FlagText.integer(text, 1...UInt64.max / 4)
+        },
+        refused(
+            "force-new-cluster", .unsafe, boolean: true,
+            "no cluster is made anew in place; save a snapshot of the member that is left, which it gives without a "
+                + "leader too (martlet snapshot save), and make a cluster of it (martlet snapshot restore)"),
+        ignored("unsafe-no-fsync", .unsafe, boolean: true, "writes are synchronized all the same"),
     ]
 }

@@ -41,27 +41,54 @@ package enum ServerHelp {
               --help
                   Prints this.
 
-            Flags of etcd that are not available yet are refused unless they are given etcd's default.
+            The other flags of etcd are taken with a warning where they would change nothing here, and refused where
+            they would, unless they are given etcd's default: Documentation/flags.md.
             """
         return text
     }()
 
-    /// The table of flags for the documentation.
+    /// The page of flags, Documentation/flags.md.
     package static let markdown: String = {
-        var text = "| flag | default | meaning |\n|---|---|---|\n"
+        var text = """
+            # The flags of `martlet serve`
+
+            Made from the table of flags (`Sources/MartletServer/Configuration/ServerFlags.swift`); a test holds this
+            page against it, and `MARTLET_FLAGS_REWRITE=1 swift test --filter FlagsPage` writes it anew.
+
+            Every flag of etcd 3.6 is here. Each can be given as an environment variable, `--data-dir` as
+            `MARTLET_DATA_DIR` or `ETCD_DATA_DIR`, and stand in the file that `--config-file` names, as `data-dir`;
+            those of TLS and discovery stand in blocks there, as in etcd's. A flag beats `MARTLET_...`, which beats
+            `ETCD_...`; a file beats all three. The spellings `--experimental-...` of etcd 3.5 are known too.
+
+            - **yes**: it does what it does in etcd.
+            - **no effect**: it is taken, with a warning in the log; why nobody misses it is beside it.
+            - **refused**, **not yet**: the member does not start with it, and says why, unless it is given its default.
+
+
+            """
         for group in ServerFlag.Group.allCases {
-            let flags = ServerFlags.all.filter { $0.group == group && $0.isAvailable }
+            let flags = ServerFlags.all.filter { $0.group == group }
             guard !flags.isEmpty else { continue }
-            text += "| **\(group.rawValue)** | | |\n"
+            text += "## \(group.rawValue)\n\n| flag | default | | |\n|---|---|---|---|\n"
             for flag in flags {
                 let value = flag.defaultText.isEmpty ? "" : "`\(flag.defaultText)`"
-                text += "| `--\(flag.name)` | \(value) | \(flag.help) |\n"
+                let (state, meaning) = description(flag)
+                text += "| `--\(flag.name)` | \(value) | \(state) | \(meaning) |\n"
             }
+            text += "\n"
         }
-        let missing = ServerFlags.all.filter { !$0.isAvailable }.map { "`--\($0.name)`" }.sorted()
-        return text + "\nNot available yet, and refused unless given etcd's default: " + missing.joined(separator: ", ")
-            + ".\n"
+        return String(text.dropLast())
     }()
+
+    private static func description(_ flag: ServerFlag) -> (state: String, meaning: String) {
+        func sentence(_ text: String) -> String { text.prefix(1).uppercased() + text.dropFirst() + "." }
+        return switch flag.effect {
+        case .set: ("yes", flag.help)
+        case .ignored(let reason): ("no effect", sentence(reason))
+        case .refused(let advice): ("refused", sentence(advice))
+        case .notYet(let what): ("not yet", sentence(what))
+        }
+    }
 
     private static func placeholder(_ flag: ServerFlag) -> String {
         switch flag.kind {

@@ -8,7 +8,8 @@ import RaftCore
 import Replica
 import SwiftProtobuf
 
-/// `etcdserverpb.Maintenance`, as far as it goes yet: status, hashes, alarms, and moving the leader.
+/// `etcdserverpb.Maintenance`: status, hashes, alarms, moving the leader, snapshots; nothing to defragment, and nothing
+/// to downgrade to.
 struct MaintenanceService: Sendable {
     let context: ServiceContext
 
@@ -21,6 +22,8 @@ struct MaintenanceService: Sendable {
         methods.register("/etcdserverpb.Maintenance/HashKV", .unary { call, message in hashKV(call, message) })
         methods.register("/etcdserverpb.Maintenance/MoveLeader", .unary { call, message in moveLeader(call, message) })
         methods.register("/etcdserverpb.Maintenance/Alarm", .unary { call, message in alarm(call, message) })
+        registerWholeState(in: &methods)
+        registerDowngrade(in: &methods)
     }
 
     private func status(_ call: GRPCCall) {

@@ -152,6 +152,10 @@ class Member:
     def resident_bytes(self):
         return self._status_kilobytes("VmRSS") * 1024
 
+    def own_bytes(self):
+        """Without the pages of files that are mapped, which are the system's to keep or drop."""
+        return self._status_kilobytes("RssAnon") * 1024
+
     def peak_bytes(self):
         return self._status_kilobytes("VmHWM") * 1024
 

@@ -232,14 +232,8 @@ struct ConfigurationErrorTests {
         (["--cert-file", "/c"], "--cert-file is not available yet: TLS"),
         (["--auto-tls"], "--auto-tls is not available yet: TLS"),
         (
-            ["--auto-compaction-retention=1"],
-            "--auto-compaction-retention is not available yet: compaction by the server; etcdctl compact does "
-                + "it by hand"
-        ),
-        (["--unsafe-no-fsync"], "--unsafe-no-fsync is not available yet: running without fsync"),
-        (
-            ["--experimental-compaction-batch-limit", "5"],
-            "--compaction-batch-limit is not available yet: another size of compaction's steps"
+            ["--discovery=http://x"],
+            "--discovery is not available yet: discovery; list the members in --initial-cluster"
         ),
     ])
     func `a flag of etcd that is not there yet is refused with the reason`(arguments: [String], expected: String) {
@@ -248,7 +242,7 @@ struct ConfigurationErrorTests {
 
     @Test(arguments: [
         ["--cert-file="], ["--auto-tls=false"], ["--auto-compaction-mode", "periodic"],
-        ["--enable-pprof=false"], ["--experimental-corrupt-check-time=0s"],
+        ["--enable-pprof=false"], ["--experimental-corrupt-check-time=0s"], ["--memory-mlock=f"],
     ])
     func `a flag that is not there yet may be given its default`(arguments: [String]) {
         #expect(message(arguments) == "no error")
