@@ -173,7 +173,8 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "TidyTests", swiftSettings: settings),
         .testTarget(
-            name: "SimulationTests", dependencies: ["RaftSimulation", "Raft", "RaftCore", "Replica", "Platform"],
+            name: "SimulationTests",
+            dependencies: ["RaftSimulation", "Raft", "RaftCore", "Replica", "MVCC", "Platform"],
             swiftSettings: settings),
         .testTarget(
             name: "ClusterTests", dependencies: ["MartletClient", "RaftSimulation", "EtcdAPI", "TestSupport"],

@@ -77,7 +77,7 @@ extension State {
     func reader(at revision: Revision) -> VersionReader {
         VersionReader(
             cursor: store.view.makeCursor(.versions), revision: revision.rawValue,
-            compactRevision: row.compactRevision.rawValue)
+            compactRevision: (readsWhatIsNotYetRemoved ? row.finishedCompactRevision : row.compactRevision).rawValue)
     }
 
     // MARK: Transactions
@@ -152,6 +152,7 @@ extension State {
                 record.version = content.version + 1
                 leaseBefore = content.lease
                 if flags.contains(.ignoreLease) { record.lease = content.lease }
+                if putKeepsLease, record.lease == 0 { record.lease = content.lease }
                 if wantsAnswer && flags.contains(.prevKV) {
                     previous = unsafe KeyValue(BorrowedKeyValue(key: key, revision: found.revision, content: content))
                 }

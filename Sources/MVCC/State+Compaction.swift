@@ -98,7 +98,7 @@ extension State {
             throw .corrupt("revisions: change \(change.revision.rawValue).\(change.number) is not what its version is")
         }
         let row = unsafe Array(versions.key)
-        if isDeletion, change.revision < target {
+        if isDeletion, change.revision < target || dropsCompactedDelete {
             removals.append(Removal(version: row, revision: RevisionRow.encodeKey(change)))
         }
         // Of the rows before it only the newest can still be there: the others went when that one was looked at, now or

@@ -53,9 +53,10 @@ extension State {
             case .renew(let ids): result = .renewed(ids.map { renew($0) })
             case .expire(let ends, let term):
                 // In a corrupt cluster nothing is deleted: what a lease holds may be all that is left of it (M5).
-                if term == position.term, !alarms.isCorrupt {
+                if term == position.term || expiresForOlderTerms, !alarms.isCorrupt {
                     for expired in ends {
-                        if let lease = leases[expired.id], lease.deadline == expired.deadline { try end(lease) }
+                        guard let lease = leases[expired.id] else { continue }
+                        if lease.deadline == expired.deadline || expiresRenewedLeases { try end(lease) }
                     }
                 }
                 result = .expired(ends)
@@ -84,7 +85,7 @@ extension State {
         let deadline = row.leaseClock.advanced(seconds: lease.ttl)
         if deadline > lease.deadline {
             lease.deadline = deadline
-            write(lease)
+            if renewsInMemoryOnly { leases.set(lease) } else { write(lease) }
         }
         return lease.ttl
     }
@@ -98,12 +99,16 @@ extension State {
     private mutating func end(_ lease: Lease) throws(StateError) {
         let keys = try attachedKeys(lease.id)
         var writing = Writing(begin: row.revision)
-        for key in keys {
+        for key in leavesLeaseKeyBehind && keys.count > 1 ? keys.dropLast() : keys[...] {
             unsafe key.withUnsafeBytes { key in
                 unsafe writeDeletion(key, writing.next.rawValue, writing.count)
                 unsafe moveAttachment(of: key, from: lease.id.rawValue, to: 0)
             }
             writing.count += 1
+            if leaseKeysInTwoRevisions, writing.begin == row.revision, writing.count * 2 >= keys.count {
+                finish(writing)
+                writing = Writing(begin: row.revision)
+            }
         }
         finish(writing)
         leases.remove(lease.id)

@@ -28,6 +28,10 @@ package struct State: Sendable {
     /// Whether ``takeChanges()`` is of interest to anyone.
     package var recordsChanges = false
     var changes: [Change] = []
+    #if MARTLET_MUTATIONS
+        /// Mistakes made on purpose, to see whether the simulator finds them.
+        package var faults: HistoryFaults = []
+    #endif
 
     /// Opens what the store holds; an empty store is the state before the log's first entry.
     package init(store: LayeredStore) throws(StateError) {

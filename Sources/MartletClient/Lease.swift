@@ -61,9 +61,13 @@ package final class LeaseKeeper: Sendable {
     package let id: Int64
     private let state = Mutex(State())
 
-    package init(_ client: EtcdClient, _ id: Int64) {
+    private let interval: Duration?
+
+    /// - Parameter interval: how often it is renewed; nil: thrice in each TTL.
+    package init(_ client: EtcdClient, _ id: Int64, interval: Duration? = nil) {
         self.client = client
         self.id = id
+        self.interval = interval
     }
 
     /// Renews the lease when it is time to, and returns the answer; nil where the lease is gone. For one caller at a
@@ -122,7 +126,7 @@ package final class LeaseKeeper: Sendable {
                 }
                 guard let answer else { throw .lost(GRPCStatus(.unavailable, "the server ended the stream")) }
                 state.withLock { state in
-                    state.nextRenewal = asked + .seconds(answer.ttl) / 3
+                    state.nextRenewal = asked + (interval ?? .seconds(answer.ttl) / 3)
                     state.expiry = asked + .seconds(answer.ttl)
                 }
                 return answer

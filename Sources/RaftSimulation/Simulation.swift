@@ -22,6 +22,19 @@ package struct Simulation {
         package var renewals = 0
         package var shortRenewals = 0
         package var leasesEnded = 0
+        /// For how long leases were overdue under one leader, at most, in milliseconds.
+        package var longestOverdue: UInt64 = 0
+        /// Keys that ended with their leases.
+        package var leaseKeysEnded = 0
+        /// Locks taken, writes under them, and those of them that only the fencing token kept out.
+        package var locksTaken = 0
+        package var lockedWrites = 0
+        package var fencedOff = 0
+        /// Watchers that were told of a compaction, and events that came with the pair before.
+        package var watchesCompacted = 0
+        package var pairsBefore = 0
+        /// Transactions that were refused because of a compacted revision.
+        package var compactedReads = 0
         package var misfortunes = 0
         package var messages = 0
         package var digest: UInt64 = 0
@@ -40,7 +53,7 @@ package struct Simulation {
         /// How long a healthy cluster may take to come together.
         package var livenessNanoseconds: UInt64 = 15_000_000_000
         package var mutation: String?
-        /// Whether clients hold leases beside; nil: as the seed draws, in one play of three.
+        /// Whether clients hold leases, and take locks, beside; nil: as the seed draws, in one play of three.
         package var leases: Bool?
         package var theme: Swarm.Theme?
         /// Changes what the seed has drawn: for plays of something particular.
@@ -58,7 +71,9 @@ package struct Simulation {
     private let cluster: SimulatedCluster
     private let workload: KeyValueWorkload
     private let watches: WatchWorkload
+    private let changes: ChangesWorkload?
     private let leases: LeaseWorkload?
+    private let locks: LockWorkload?
     private let operation: Operator
     private let player: MisfortunePlayer
 
@@ -75,7 +90,14 @@ package struct Simulation {
     private init(seed: UInt64, options: Options, report: inout Report) throws {
         self.options = options
         var draw = RandomSource(seed: seed ^ 0x5eed)
-        var swarm = Swarm(drawing: &draw, theme: options.theme)
+        let hasHistories = Self.hasHistories(options)
+        let theme = options.theme ?? (hasHistories ? Swarm.drawHistories(seed: seed) : nil)
+        var swarm = Swarm(drawing: &draw, theme: theme)
+        if hasHistories { swarm.drawClients(seed: seed, theme: theme) }
+        if let leases = options.leases {
+            swarm.holdsLeases = leases
+            swarm.takesLocks = leases
+        }
         options.adjust?(&swarm)
         swarm.cluster.mutation = options.mutation
         self.swarm = swarm
@@ -87,11 +109,12 @@ package struct Simulation {
         cluster = try SimulatedCluster(seed: seed, options: swarm.cluster)
         workload = KeyValueWorkload(cluster: cluster, options: swarm.workload)
         watches = WatchWorkload(cluster: cluster, seed: seed)
-        // By a draw of its own, so that what the seed means without leases stays the same; seeded mistakes are looked
-        // for without.
-        var leaseDraw = RandomSource(seed: seed ^ 0x1ea5e)
-        let hasLeases = leaseDraw.oneIn(3) && options.mutation == nil
-        leases = try options.leases ?? hasLeases ? LeaseWorkload(cluster: cluster, options: .init()) : nil
+        changes = swarm.makesHistory ? ChangesWorkload(cluster: cluster, seed: seed, options: swarm.changes) : nil
+        let leases = swarm.holdsLeases ? LeaseWorkload(cluster: cluster, options: swarm.leases) : nil
+        self.leases = leases
+        locks = leases.flatMap { [cluster] leases in
+            swarm.takesLocks ? LockWorkload(cluster: cluster, leases: leases, seed: seed, options: swarm.locks) : nil
+        }
         operation = Operator(cluster: cluster)
         player = MisfortunePlayer(cluster: cluster, operation: operation, schedule: report.schedule)
         if let narrator = options.narrator {
@@ -102,11 +125,21 @@ package struct Simulation {
         }
     }
 
+    /// Mistakes in the rules of consensus are looked for without: what their seeds mean stays the same.
+    private static func hasHistories(_ options: Options) -> Bool {
+        #if MARTLET_MUTATIONS
+            if let name = options.mutation { return !SeededMistake.ofHistories(name).isEmpty }
+        #endif
+        return true
+    }
+
     private func run(into report: inout Report) {
         for member in cluster.members { cluster.start(member) }
         workload.start()
         watches.start()
+        changes?.start()
         leases?.start()
+        locks?.start()
         operation.start()
         player.start()
         play(until: options.safetyNanoseconds)
@@ -124,6 +157,14 @@ package struct Simulation {
         report.renewals = leases?.renewals ?? 0
         report.shortRenewals = leases?.shortCuts ?? 0
         report.leasesEnded = leases?.ended ?? 0
+        report.longestOverdue = leases?.longestOverdue ?? 0
+        report.leaseKeysEnded = leases?.keysEnded ?? 0
+        report.locksTaken = locks?.takings ?? 0
+        report.lockedWrites = locks?.resource.arrived.count ?? 0
+        report.fencedOff = locks?.resource.refused ?? 0
+        report.watchesCompacted = watches.compactions
+        report.pairsBefore = watches.pairsBefore
+        report.compactedReads = changes?.compactedReads ?? 0
         report.misfortunes = player.count
         report.messages = cluster.network.delivered
         report.digest = cluster.digest.value
@@ -149,6 +190,7 @@ package struct Simulation {
     private func playCalm() -> UInt64? {
         player.stop()
         operation.stop()
+        changes?.stop()
         leases?.stop()
         workload.isPatient = true
         let calm = cluster.queue.now
@@ -292,6 +334,7 @@ package struct Simulation {
             return cluster.fail("after all is well the roles are \(statuses.map(\.role))")
         }
         cluster.compareStates()
+        for member in healthy { cluster.compareContents(of: member) }
         watches.catchUp(on: healthy, patienceNanoseconds: Self.watchPatienceNanoseconds)
     }
 
@@ -334,11 +377,14 @@ package struct Simulation {
         } catch {
             cluster.fail(error.description)
         }
-        do {
-            let checker = try WatchChecker(applied: cluster.appliedCommands)
+        do throws(WatchChecker.Violation) {
+            let checker = WatchChecker(cluster.model)
             for watcher in watches.watchers { try checker.check(watcher) }
         } catch {
             cluster.fail("\(error)")
+        }
+        if let resource = locks?.resource, FencedResource.goesBack(resource.accepted) {
+            cluster.fail("a fenced resource went back: \(resource.accepted)")
         }
     }
 }

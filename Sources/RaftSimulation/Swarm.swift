@@ -7,6 +7,14 @@ package struct Swarm: Sendable {
     package var cluster = SimulatedCluster.Options()
     package var workload = KeyValueWorkload.Options()
     package var kinds: [Misfortune.Kind] = []
+    /// Clients beside that make history with deletes, several keys a revision and compactions; that hold leases with
+    /// keys; and that take a lock by leases.
+    package var makesHistory = false
+    package var holdsLeases = false
+    package var takesLocks = false
+    package var changes = ChangesWorkload.Options()
+    package var leases = LeaseWorkload.Options()
+    package var locks = LockWorkload.Options()
     /// From one misfortune to the next, at most.
     package var paceNanoseconds: UInt64 = 1_500_000_000
     /// In the liveness phase one member stays cut off in one direction: the others must get on.
@@ -26,6 +34,29 @@ package struct Swarm: Sendable {
     package enum Theme: String, CaseIterable, Sendable {
         case figureEight, votes, slowCandidates, leases, membership, crashLoops, restartsBehindLeaders
         case lateFollowers, cuts, disks
+        case watches, keyLeases
+
+        /// Which a seed draws with everything else. The others are drawn by ``drawHistories(seed:)``.
+        fileprivate static let drawn: [Theme] = [
+            .figureEight, .votes, .slowCandidates, .leases, .membership, .crashLoops, .restartsBehindLeaders,
+            .lateFollowers, .cuts, .disks,
+        ]
+    }
+
+    /// Whether a play is about watches, or leases with keys: by a draw of its own, so that what the other seeds mean is
+    /// what it was before there were such plays.
+    package static func drawHistories(seed: UInt64) -> Theme? {
+        var draw = RandomSource(seed: seed ^ 0x3157)
+        guard draw.oneIn(5) else { return nil }
+        return draw.oneIn(2) ? .watches : .keyLeases
+    }
+
+    /// Which clients there are beside: by draws of their own, too.
+    package mutating func drawClients(seed: UInt64, theme: Theme?) {
+        var draw = RandomSource(seed: seed ^ 0x1ea5e)
+        holdsLeases = draw.oneIn(3) || theme == .keyLeases
+        makesHistory = draw.oneIn(4) || theme == .watches
+        takesLocks = draw.oneIn(2) && holdsLeases
     }
 
     /// - Parameter theme: what it shall be about; nil: whatever is drawn.
@@ -59,7 +90,7 @@ package struct Swarm: Sendable {
         paceNanoseconds = 300_000_000 + draw.next() % 3_000_000_000
         let isThemed = draw.below(5) < 3
         // Those that need many tries come more than once.
-        let themes = Theme.allCases + [.figureEight, .slowCandidates, .slowCandidates, .membership, .membership]
+        let themes = Theme.drawn + [.figureEight, .slowCandidates, .slowCandidates, .membership, .membership]
         let drawn = themes[draw.below(themes.count)]
         if let theme = theme ?? (isThemed ? drawn : nil) { play(theme, &draw) } else { drawKinds(&draw) }
         if cluster.preVote, cluster.checkQuorum, cluster.members >= 3, draw.oneIn(3) {
@@ -117,12 +148,36 @@ package struct Swarm: Sendable {
         case .disks:
             kinds = [.failingWrite, .failingSynchronize, .failingRead, .fullDisk, .slowDisk]
             if draw.oneIn(2) { cluster.members = 1 + draw.below(3) }
+        case .watches:
+            // Compaction against restart against snapshot, while everybody moves about.
+            kinds = [.kill, .powerCut, .isolation, .afterSnapshot]
+            if draw.oneIn(2) { kinds += [.crashLoop, .pause] }
+            cluster.snapshotCount = UInt64(1 + draw.below(20))
+            cluster.catchUpEntries = UInt64(draw.below(4))
+            cluster.flushIntervalNanoseconds = 10_000_000 + draw.next() % 200_000_000
+            workload.compacts = true
+            changes.clients = 3
+            changes.thinkNanoseconds = 40_000_000 + draw.next() % 80_000_000
+            changes.compactsOneIn = 4 + draw.below(12)
+        case .keyLeases:
+            // Leaders change, in peace and in war, and are stopped, while leases are renewed, revoked and end.
+            kinds = [.transfer, .transfer, .pause, .isolation]
+            if draw.oneIn(2) { kinds.append(.afterHandover) }
+            if draw.oneIn(3) { kinds.append(.killOfNewLeader) }
+            atLeast(members: 3)
+            if draw.oneIn(2) { quickenElections(&draw) }
+            // Few others, so that the log is theirs.
+            workload.clients = 2
+            leases.clients = 6
+            leases.ttlMax = 6
         }
         if draw.oneIn(3) {
             kinds.append([.kill, .powerCut, .pause, .transfer, .isolation, .slowDisk, .split][draw.below(7)])
         }
         paceNanoseconds = 200_000_000 + draw.next() % 1_500_000_000
         workload.patienceNanoseconds = 50_000_000 + draw.next() % 700_000_000
+        // Leases live for seconds: there must be some in peace.
+        if theme == .keyLeases { paceNanoseconds += 700_000_000 }
     }
 
     private mutating func readByLongLeases(_ draw: inout RandomSource) {

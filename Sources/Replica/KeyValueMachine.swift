@@ -41,6 +41,13 @@ package final class KeyValueMachine: NodeMachine {
     #if MARTLET_MUTATIONS
         /// Mistakes made on purpose, to see whether the simulator finds them.
         package var faults: RaftCore.Faults = []
+        package var historyFaults: HistoryFaults = [] {
+            didSet {
+                state.faults = historyFaults
+                lessor.faults = historyFaults
+                leaseClock.setFaults(historyFaults)
+            }
+        }
     #endif
     /// Called when a snapshot has become the state, on the thread that applies; must not block.
     package var installed: (@Sendable (SnapshotDescription) -> Void)?
@@ -315,6 +322,9 @@ package final class KeyValueMachine: NodeMachine {
         state = try State(store: LayeredStore(engine: engine))
         writtenAtFlush = 0
         growth.noteFlush(isFlushing: false, waitingBytes: 0)
+        #if MARTLET_MUTATIONS
+            state.faults = historyFaults
+        #endif
         guard let directory = try ClusterDirectory(reading: state) else {
             throw NodeFailure(part: .snapshot, reason: "the snapshot holds no cluster")
         }

@@ -26,6 +26,15 @@ package final class LeaseClock: LeaderStamp {
         }
     }
 
+    #if MARTLET_MUTATIONS
+        /// Mistakes made on purpose, to see whether the simulator finds them.
+        private let faults = Mutex<HistoryFaults>([])
+        func setFaults(_ new: HistoryFaults) { faults.withLock { $0 = new } }
+        private var keepsFollowersClock: Bool { faults.withLock { $0.contains(.leaseEndsByFollowersClock) } }
+    #else
+        private var keepsFollowersClock: Bool { false }
+    #endif
+
     private let reading = Mutex(Reading(now: { 0 }, term: .zero, time: .zero, at: 0))
 
     package init() {}
@@ -42,6 +51,7 @@ package final class LeaseClock: LeaderStamp {
             // in the log. The clock goes on from what is. (The own clock is read under the lock: what was stamped as
             // unknown before is older than this moment.)
             guard term > reading.term || time > reading.current else { return }
+            if keepsFollowersClock, time <= reading.current { return reading.term = term }
             reading.at = reading.now()
             reading.time = time
             reading.term = max(reading.term, term)

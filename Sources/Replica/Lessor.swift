@@ -2,6 +2,10 @@ package import MVCC
 import Raft
 import RaftCore
 
+#if MARTLET_MUTATIONS
+    import Synchronization
+#endif
+
 /// Ends leases on the leader, and keeps the lease clock in the log going (decision 0014). It only proposes: what ends,
 /// ends when the command is applied.
 ///
@@ -44,6 +48,11 @@ struct Lessor {
         var settlesUntil: UInt64 = 0
         var settledLast: UInt64?
     }
+
+    #if MARTLET_MUTATIONS
+        /// Mistakes made on purpose, to see whether the simulator finds them.
+        var faults: HistoryFaults = []
+    #endif
 
     private let limits: Limits
     private var reign: Reign?
@@ -131,8 +140,10 @@ struct Lessor {
         if reign.deadlines.count > 2 * state.leaseCount + 4_096 { reign.deadlines = heap(of: state) }
         var due: [LeaseEnd] = []
         var looks = 0
+        let grace = endsWithoutGrace ? 0 : Self.graceMilliseconds
+        var postponed: [LeaseEnd] = []
         while looks < limits.looksMax, reign.underWay.count < limits.underWayMax, let next = reign.deadlines.first,
-            next.deadline.advanced(milliseconds: Self.graceMilliseconds) <= time
+            next.deadline.advanced(milliseconds: grace) <= time
         {
             looks += 1
             _ = reign.deadlines.pop()
@@ -140,11 +151,14 @@ struct Lessor {
             if lease.deadline != next.deadline {
                 // Renewed meanwhile.
                 reign.deadlines.push(LeaseEnd(lease.id, deadline: lease.deadline))
+            } else if remainingTimeStartsAnew, reign.start.advanced(seconds: lease.ttl) > time {
+                postponed.append(next)
             } else {
                 due.append(next)
                 reign.underWay.insert(next.id)
             }
         }
+        for end in postponed { reign.deadlines.push(end) }
         return stride(from: 0, to: due.count, by: limits.leasesPerCommand).map { start in
             let ends = Array(due[start..<min(start + limits.leasesPerCommand, due.count)])
             reign.retries.append((now + limits.retryNanoseconds, ends))
@@ -172,11 +186,19 @@ struct Lessor {
 /// notice them.
 package enum LeaseSlack {
     package static let milliseconds: UInt64 = 500
+    #if MARTLET_MUTATIONS
+        /// A mistake made on purpose, the whole process's.
+        private static let excess = Atomic<UInt64>(0)
+        package static func setExcess(_ milliseconds: UInt64) { excess.store(milliseconds, ordering: .relaxed) }
+        private static var covered: UInt64 { milliseconds + excess.load(ordering: .relaxed) }
+    #else
+        private static var covered: UInt64 { milliseconds }
+    #endif
 
     /// Whether a lease lives as long without a renewal at that time as with it.
     /// - Parameter time: the clock of the leader, read on the leader: what others know of it may be behind, and they
     ///   would promise more than it keeps.
     package static func covers(renewing lease: Lease, at time: LeaseTime) -> Bool {
-        time.advanced(seconds: lease.ttl).milliseconds(since: lease.deadline) <= milliseconds
+        time.advanced(seconds: lease.ttl).milliseconds(since: lease.deadline) <= covered
     }
 }

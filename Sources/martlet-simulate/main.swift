@@ -19,7 +19,7 @@ func usage() -> Never {
           --trace          what happens in each seed as it happens, what the members' consensus notes too
           --no-shortening  a failing seed's schedule is not shortened to the steps that matter
           --theme NAME     all plays are about \(Swarm.Theme.allCases.map(\.rawValue).joined(separator: ", "))
-          --leases         in all plays clients hold leases beside (otherwise in one of three)
+          --leases         in all plays clients hold leases and take locks beside (otherwise in some)
           --mutation NAME  plays with a mistake built in (only in builds made with MARTLET_MUTATIONS=1)
           --survey         plays the seeds with each mistake in turn, or with the one named, and prints a table
         """)
@@ -93,6 +93,15 @@ struct Totals {
     var renewals = 0
     var shortRenewals = 0
     var leasesEnded = 0
+    var leaseKeysEnded = 0
+    var longestOverdue: UInt64 = 0
+    var locksTaken = 0
+    var lockedWrites = 0
+    var fencedOff = 0
+    var eventsWatched = 0
+    var pairsBefore = 0
+    var watchesCompacted = 0
+    var compactedReads = 0
     var elections = 0
     var configurations = 0
     var snapshots = 0
@@ -110,6 +119,15 @@ struct Totals {
         renewals += report.renewals
         shortRenewals += report.shortRenewals
         leasesEnded += report.leasesEnded
+        leaseKeysEnded += report.leaseKeysEnded
+        longestOverdue = max(longestOverdue, report.longestOverdue)
+        locksTaken += report.locksTaken
+        lockedWrites += report.lockedWrites
+        fencedOff += report.fencedOff
+        eventsWatched += report.eventsWatched
+        pairsBefore += report.pairsBefore
+        watchesCompacted += report.watchesCompacted
+        compactedReads += report.compactedReads
         elections += report.counts.elections
         configurations += report.counts.configurations
         snapshots += report.counts.snapshots
@@ -196,7 +214,12 @@ print(
     changes of the configuration, \(all.snapshots) snapshots installed, \(all.stops) members stopped by failing disks, \
     \(all.refusals) refused damaged ones
     \(all.renewals) leases granted and renewed, \(all.shortRenewals) of them without an entry in the log; \
-    \(all.leasesEnded) ended
+    \(all.leasesEnded) ended, with \(all.leaseKeysEnded) keys, at most \(all.longestOverdue) ms \
+    overdue under one leader
+    \(all.locksTaken) locks taken, \(all.lockedWrites) writes under them, \(all.fencedOff) of these kept out by their \
+    fencing tokens alone
+    \(all.eventsWatched) events watched, \(all.pairsBefore) of them with the pair before; \(all.watchesCompacted) \
+    watches ended by compaction, \(all.compactedReads) transactions refused for a compacted revision
     from the end of misfortune to the first new write: median \(recovery(0.5)), 99 of 100 \(recovery(0.99)), \
     longest \(recovery(1))
     \(all.undecided) histories too tangled for the search for an order, checked by their revisions alone

@@ -199,14 +199,15 @@ struct StreamTests {
             WireLeaseKeepAliveResponse(header: header(1), id: 5, ttl: ttl).encoded()
         }
         let script: [StreamServer.Step] = [
-            .init(messages: [answer(1)]), .init(end: lost), .init(messages: [answer(1)]), .init(messages: [answer(0)]),
+            .init(messages: [answer(600)]), .init(end: lost), .init(messages: [answer(600)]),
+            .init(messages: [answer(0)]),
         ]
         let server = try await StreamServer(.leaseKeepAlive) { number, _ in script[number] }
         let client = server.client()
-        let keeper = LeaseKeeper(client, 5)
+        let keeper = LeaseKeeper(client, 5, interval: .milliseconds(333))
         let begin = ContinuousClock.now
-        #expect(try await keeper.next()?.ttl == 1)
-        #expect(try await keeper.next()?.ttl == 1)
+        #expect(try await keeper.next()?.ttl == 600)
+        #expect(try await keeper.next()?.ttl == 600)
         #expect(begin.duration(to: .now) >= .milliseconds(330))
         #expect(try await keeper.next() == nil)
         #expect(try await keeper.next() == nil)

@@ -447,6 +447,26 @@ import Testing
         #expect(reader.seen.last == .notice(.progressOfAll, 2))
     }
 
+    /// Found by the simulator: a watcher of a revision to come held the answer up, and when it was cancelled nobody
+    /// looked again whether the others were there.
+    @Test func progressThatWaitedForACancelledWatcherComes() throws {
+        let store = try WatchedStore()
+        try store.put("a")
+        try store.publish()
+        let hand = HandDrivenLoop(store)
+        let reader = Reader()
+        let stream = hand.loop.open(reader)
+        hand.loop.create(everything, on: stream)
+        hand.loop.create(watch("a", from: 100), on: stream)
+        hand.settle()
+        hand.loop.requestProgress(stream)
+        hand.settle()
+        #expect(!reader.notices.contains(.progressOfAll))
+        hand.loop.cancel(1, on: stream)
+        hand.settle()
+        #expect(reader.seen.last == .notice(.progressOfAll, 2))
+    }
+
     /// A8: only those that asked for it, and that had no event.
     @Test func progressNotifications() throws {
         let store = try WatchedStore()

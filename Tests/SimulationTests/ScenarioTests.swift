@@ -11,6 +11,14 @@ import Testing
         _ kinds: Misfortune.Kind..., seeds: ClosedRange<UInt64> = 1...2, seconds: UInt64 = 6,
         adjust: @escaping @Sendable (inout Swarm) -> Void = { _ in }
     ) -> [Simulation.Report] {
+        play(kinds, seeds: seeds, seconds: seconds, adjust: adjust)
+    }
+
+    @discardableResult
+    private func play(
+        _ kinds: [Misfortune.Kind], seeds: ClosedRange<UInt64> = 1...2, seconds: UInt64 = 6,
+        adjust: @escaping @Sendable (inout Swarm) -> Void = { _ in }
+    ) -> [Simulation.Report] {
         var options = Simulation.Options()
         options.safetyNanoseconds = seconds * 1_000_000_000
         options.livenessNanoseconds = 10_000_000_000
@@ -23,11 +31,16 @@ import Testing
             swarm.workload.thinkNanoseconds = 80_000_000
             swarm.keepsOneDeaf = false
             swarm.keepsOneMute = false
+            swarm.makesHistory = false
+            swarm.holdsLeases = false
+            swarm.takesLocks = false
             adjust(&swarm)
         }
         return seeds.map { seed in
             let report = Simulation.run(seed: seed, options: options)
-            #expect(report.violation == nil, "seed \(seed): \(report.story.joined(separator: "; "))")
+            #expect(
+                report.violation == nil,
+                "seed \(seed): \(report.violation ?? ""): \(report.story.joined(separator: "; "))")
             #expect(report.acknowledged > 0, "seed \(seed) has tried nothing")
             return report
         }
@@ -43,6 +56,104 @@ import Testing
 
     @Test func `3: a crash during compaction applies nothing twice, and no revision goes back (14685, 17780)`() {
         play(.kill, .powerCut) { $0.workload.compacts = true }
+    }
+
+    /// Watchers of all kinds, while history is made, compacted and installed.
+    private func playWatches(
+        _ kinds: Misfortune.Kind..., seeds: ClosedRange<UInt64> = 1...2,
+        adjust: @escaping @Sendable (inout Swarm) -> Void = { _ in }
+    ) -> [Simulation.Report] {
+        let reports = play(kinds, seeds: seeds) { swarm in
+            swarm.makesHistory = true
+            swarm.changes.clients = 3
+            swarm.workload.compacts = true
+            adjust(&swarm)
+        }
+        #expect(reports.allSatisfy { $0.eventsWatched > 0 })
+        return reports
+    }
+
+    @Test func `4: a progress notification never comes before the events that it covers (15220)`() {
+        _ = playWatches(.kill, .pause)
+    }
+
+    @Test func `5: a watch does not go back in time after a partition and a snapshot (15271)`() {
+        let reports = playWatches(.isolation, .isolation, .split) { swarm in
+            swarm.cluster.snapshotCount = 3
+            swarm.cluster.catchUpEntries = 0
+        }
+        #expect(reports.contains { $0.counts.snapshots > 0 })
+    }
+
+    /// In every play a third of the streams read slowly, with limits of some bytes.
+    @Test func `6: a slow watch stream loses no event (17529)`() {
+        _ = playWatches(.isolation, .slowDisk) { swarm in swarm.changes.thinkNanoseconds = 40_000_000 }
+    }
+
+    @Test func `7: a watch on a delete at the very revision that is compacted (18089, 19179)`() {
+        let reports = playWatches(.kill, seeds: 1...4) { swarm in swarm.changes.compactsOneIn = 4 }
+        #expect(reports.contains { $0.watchesCompacted > 0 })
+        #expect(reports.contains { $0.pairsBefore > 0 })
+    }
+
+    @Test func `8: a watch on a future revision delivers nothing older (20221)`() {
+        _ = playWatches(.kill, .isolation)
+    }
+
+    @Test func `10: a read of a compacted revision in a transaction says the same on all members (18667)`() {
+        let reports = playWatches(.kill, .powerCut, .isolation) { swarm in
+            swarm.changes.compactsOneIn = 4
+            swarm.cluster.snapshotCount = 5
+            swarm.cluster.catchUpEntries = 2
+        }
+        #expect(reports.contains { $0.compactedReads > 0 })
+    }
+
+    /// Clients look again when they have waited, and the resource that the lock protects refuses old tokens. Without
+    /// the tokens some of those writes would have come through: a lock without fencing excludes nobody.
+    @Test func `12: lease and lock, looked at again after waiting, and fenced`() {
+        let reports = playLeases(.transfer, .pause, seeds: 1...4) { swarm in
+            swarm.takesLocks = true
+            swarm.locks.clients = 4
+        }
+        #expect(reports.contains { $0.locksTaken > 1 })
+        #expect(reports.contains { $0.fencedOff > 0 })
+    }
+
+    /// The mistake that the recipe warns of, made by the clients: the checks must tell.
+    @Test func `12: who does not look again after waiting takes a lock that it has lost, and that is found`() {
+        var options = Simulation.Options()
+        options.safetyNanoseconds = 10_000_000_000
+        options.theme = .keyLeases
+        options.adjust = { swarm in
+            swarm.takesLocks = true
+            swarm.locks.clients = 5
+            swarm.locks.looksAgain = false
+        }
+        let violations = (1...20 as ClosedRange<UInt64>).lazy.compactMap {
+            Simulation.run(seed: $0, options: options).violation
+        }
+        #expect(violations.first?.contains("a lock was taken") == true)
+    }
+
+    @Test func `13: renewals, ends and revocations across changes of leaders, with clocks that drift`() {
+        let reports = playLeases(.killOfNewLeader, .transfer, .pause, seeds: 1...3) { swarm in
+            swarm.cluster.driftMillionths = swarm.readsByLease ? 20_000 : 200_000
+        }
+        #expect(reports.contains { $0.counts.elections > 2 })
+    }
+
+    private func playLeases(
+        _ kinds: Misfortune.Kind..., seeds: ClosedRange<UInt64>,
+        adjust: @escaping @Sendable (inout Swarm) -> Void = { _ in }
+    ) -> [Simulation.Report] {
+        let reports = play(kinds, seeds: seeds, seconds: 10) { swarm in
+            swarm.holdsLeases = true
+            swarm.leases.clients = 5
+            adjust(&swarm)
+        }
+        #expect(reports.contains { $0.leaseKeysEnded > 0 })
+        return reports
     }
 
     @Test func `9: one snapshot after the other (18055)`() {

@@ -24,6 +24,21 @@ import Testing
         }
     }
 
+    @Test(arguments: [Swarm.Theme.watches, .keyLeases])
+    func `the same seed gives the same run with watches, leases and locks`(theme: Swarm.Theme) {
+        var options = short
+        options.theme = theme
+        options.leases = true
+        let first = Simulation.run(seed: 8, options: options)
+        let second = Simulation.run(seed: 8, options: options)
+        #expect(first.digest == second.digest)
+        #expect(first.steps == second.steps)
+        #expect(first.eventsWatched == second.eventsWatched)
+        #expect(first.renewals == second.renewals)
+        #expect(first.renewals > 0)
+        #expect(first.eventsWatched > 0)
+    }
+
     @Test func `different seeds give different runs`() {
         let digests = Set((1...5).map { Simulation.run(seed: $0, options: short).digest })
         #expect(digests.count == 5)

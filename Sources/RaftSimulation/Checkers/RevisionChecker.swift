@@ -9,6 +9,14 @@ package struct RevisionChecker {
     package struct AppliedWrite: Sendable {
         package var comparison: KeyedValue?
         package var writes: [KeyedValue]
+        /// It changed something of which the model knows nothing, but how many revisions that took.
+        package var foreignRevisions: Int64 = 0
+
+        package static func foreign(_ revisions: Int64) -> AppliedWrite {
+            var write = AppliedWrite(comparison: nil, writes: [])
+            write.foreignRevisions = revisions
+            return write
+        }
 
         package init(comparison: KeyedValue?, writes: [KeyedValue]) {
             self.comparison = comparison
@@ -28,6 +36,7 @@ package struct RevisionChecker {
 
     package init(applied: [AppliedWrite]) throws(Violation) {
         for command in applied {
+            revision += command.foreignRevisions
             if let comparison = command.comparison,
                 value(of: comparison.key, at: revision) != comparison.value
             {

@@ -79,7 +79,14 @@ package final class SimulatedCluster {
         var digest: UInt64
         /// nil for a change of the configuration.
         var command: [UInt8]?
+        /// What every member must make of it; nil: neither about keys nor about leases.
+        var expected: ReplicaResult?
+        /// The store's revision after it.
+        var revision: Int64 = 0
     }
+
+    /// What the log made of keys and leases so far.
+    private(set) var model = StoreModel()
 
     package init(seed: UInt64, options: Options) throws {
         self.options = options
@@ -194,7 +201,13 @@ package final class SimulatedCluster {
 
     private func observed(_ machine: KeyValueMachine, of member: SimulatedMember) -> sending ObservedMachine {
         #if MARTLET_MUTATIONS
-            if let name = options.mutation { machine.faults = SeededMistake.named(name) }
+            if let name = options.mutation {
+                machine.faults = SeededMistake.named(name)
+                machine.historyFaults = SeededMistake.ofHistories(name)
+                if machine.historyFaults.contains(.renewsByShortCutTooMuch) {
+                    LeaseSlack.setExcess(2_000)
+                }
+            }
         #endif
         // Stays on this thread, as everything here does.
         nonisolated(unsafe) let observed = ObservedMachine(machine) { [unowned self, unowned member] place, what in
@@ -339,6 +352,14 @@ package final class SimulatedCluster {
                 for id in configuration.members { self.member(id).hasJoined = true }
             }
             onOccasion?(.configurationApplied, member.id)
+        case .outcome(let result, let isWhole):
+            let place = Int(place.index.rawValue) - Self.firstIndex
+            guard let expected = appliedEntries[place]?.expected else { return }
+            if !expected.agrees(with: result, isWhole: isWhole) {
+                fail(
+                    "member \(member.id.rawValue) made another thing of entry \(place + Self.firstIndex) than is due: "
+                        + "\(result), not \(expected)")
+            }
         case .installed(let configuration):
             counts.snapshots += 1
             onOccasion?(.snapshotInstalled, member.id)
@@ -357,10 +378,17 @@ package final class SimulatedCluster {
         let place = Int(index.rawValue) - Self.firstIndex
         while appliedEntries.count <= place { appliedEntries.append(nil) }
         guard let known = appliedEntries[place] else {
-            appliedEntries[place] = entry
+            var entry = entry
             if let command = entry.command {
-                onFirstApplied?(command, AppliedPlace(index: index, term: entry.term))
+                do {
+                    entry.expected = try model.apply(command, term: entry.term.rawValue)
+                } catch {
+                    fail("entry \(index.rawValue) cannot be understood: \(error)")
+                }
             }
+            entry.revision = model.revision
+            appliedEntries[place] = entry
+            if entry.command != nil { onFirstApplied?(model, AppliedPlace(index: index, term: entry.term)) }
             return
         }
         if known.term != entry.term || known.digest != entry.digest {
@@ -370,11 +398,39 @@ package final class SimulatedCluster {
         }
     }
 
-    /// Told of each command when the first member applies it: in the log's order.
-    var onFirstApplied: (([UInt8], AppliedPlace) -> Void)?
+    /// Told of each command when the first member applies it, in the log's order: what is the case then.
+    var onFirstApplied: ((StoreModel, AppliedPlace) -> Void)?
 
-    /// What was applied, in the log's order, by whichever member applied it first.
-    package var appliedCommands: [[UInt8]] { appliedEntries.compactMap { $0?.command } }
+    /// What was applied, in the log's order, by whichever member applied it first, and the revision after it.
+    package var appliedCommands: [(command: [UInt8], revision: Int64)] {
+        appliedEntries.compactMap { entry in entry?.command.map { ($0, entry?.revision ?? 0) } }
+    }
+
+    /// A member that stands at the newest entry that anybody has applied must hold what the log makes.
+    private func compareWithModel(_ view: ReadView, _ leases: [Lease], of member: SimulatedMember) {
+        guard Int(view.applied.index) == appliedEntries.count - 1 + Self.firstIndex else { return }
+        func differs(_ what: String) {
+            fail("member \(member.id.rawValue) has other \(what) at entry \(view.applied.index) than the log makes")
+        }
+        if view.revision.rawValue != model.revision { differs("revisions") }
+        if leases != model.leasesByID || view.leaseClock != model.leaseClock { differs("leases") }
+    }
+
+    /// The same for all that it holds.
+    package func compareContents(of member: SimulatedMember) {
+        guard let view = member.node?.published.view.store,
+            Int(view.applied.index) == appliedEntries.count - 1 + Self.firstIndex
+        else { return }
+        do {
+            let pairs = try view.range(RangeQuery(KeyRange(key: [0], end: .fromKey))).keyValues
+            if pairs != model.pairs { fail("member \(member.id.rawValue) holds other pairs than the log makes") }
+            for lease in model.leasesByID where try view.keys(of: lease.id) != model.keys(of: lease.id) {
+                fail("member \(member.id.rawValue) holds other keys of lease \(lease.id.rawValue) than the log makes")
+            }
+        } catch {
+            fail("member \(member.id.rawValue) cannot read its state: \(error)")
+        }
+    }
 
     /// Members that stand at the same entry must hold the same.
     package func compareStates() {
@@ -401,6 +457,7 @@ package final class SimulatedCluster {
                     fail("members \(other.member.rawValue) and \(member.id.rawValue) have other leases at one entry")
                 }
                 seenLeases.append((view.applied.index, member.id, view.leaseClock, leases))
+                compareWithModel(view, leases, of: member)
             } catch {
                 fail("member \(member.id.rawValue) cannot hash its state: \(error)")
             }
@@ -425,4 +482,25 @@ package final class SimulatedCluster {
 struct OneThread<Value: AnyObject>: @unchecked Sendable {
     unowned let value: Value
     init(_ value: Value) { self.value = value }
+}
+
+extension ReplicaResult {
+    /// - Parameter isWhole: the other one holds all that an answer says; otherwise only what decides is looked at.
+    fileprivate func agrees(with other: ReplicaResult, isWhole: Bool) -> Bool {
+        switch (self, other) {
+        case (.lease(let due), .lease(let found)): return due == found
+        case (.keyValue(let due), .keyValue(let found)):
+            if isWhole { return due == found }
+            guard due.revision == found.revision else { return false }
+            switch (due.result, found.result) {
+            case (.transaction(let due), .transaction(let found)): return due.succeeded == found.succeeded
+            case (.put, .put): return true
+            case (.delete(let due), .delete(let found)): return due.deleted == found.deleted
+            case (.compacted, .compacted): return true
+            case (.failed(let due), .failed(let found)): return due == found
+            default: return false
+            }
+        default: return false
+        }
+    }
 }

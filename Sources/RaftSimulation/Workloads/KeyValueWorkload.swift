@@ -231,25 +231,22 @@ package final class KeyValueWorkload {
     /// What the applied log asked of the keys, for the checker's model.
     package func appliedWrites() -> [RevisionChecker.AppliedWrite] {
         var applied: [RevisionChecker.AppliedWrite] = []
-        for command in cluster.appliedCommands {
-            guard command.first == CommandRoom.keyValue.rawValue else { continue }
+        var revision: Int64 = 1
+        for (command, revisionAfter) in cluster.appliedCommands {
+            defer { revision = revisionAfter }
+            let revisions = revisionAfter - revision
+            guard command.first == CommandRoom.keyValue.rawValue else {
+                applied.append(.foreign(revisions))
+                continue
+            }
             do {
                 let decoded = try command.withUnsafeBytes {
                     try CommandCodec.decode(UnsafeRawBufferPointer(rebasing: $0[1...]))
                 }
-                switch decoded {
-                case .put(let put): applied.append(.init(comparison: nil, writes: [keyedValue(put)]))
-                case .transaction(let transaction):
-                    guard let comparison = transaction.comparisons.first else { continue }
-                    var expected = 0
-                    if case .value(let bytes) = comparison.operand { expected = decode(bytes) }
-                    applied.append(
-                        .init(
-                            comparison: KeyedValue(key: number(comparison.range.key), value: expected),
-                            writes: transaction.success.compactMap { operation in
-                                if case .put(let put) = operation { keyedValue(put) } else { nil }
-                            }))
-                case .delete, .compact: break
+                if let write = ownWrite(decoded) {
+                    applied.append(write)
+                } else {
+                    applied.append(.foreign(revisions))
                 }
             } catch {
                 cluster.fail("an applied command cannot be decoded: \(error)")
@@ -257,6 +254,26 @@ package final class KeyValueWorkload {
         }
         return applied
     }
+
+    /// nil: nothing of this workload's.
+    private func ownWrite(_ command: Command) -> RevisionChecker.AppliedWrite? {
+        switch command {
+        case .put(let put) where isOwn(put.key): return .init(comparison: nil, writes: [keyedValue(put)])
+        case .transaction(let transaction):
+            guard let comparison = transaction.comparisons.first, isOwn(comparison.range.key) else { return nil }
+            var expected = 0
+            if case .value(let bytes) = comparison.operand { expected = decode(bytes) }
+            return .init(
+                comparison: KeyedValue(key: number(comparison.range.key), value: expected),
+                writes: transaction.success.compactMap { operation in
+                    if case .put(let put) = operation { keyedValue(put) } else { nil }
+                })
+        case .put, .delete, .compact: return nil
+        }
+    }
+
+    private func isOwn(_ key: [UInt8]) -> Bool { key.starts(with: Self.prefix) }
+    private static let prefix = Array("key/".utf8)
 
     private func keyedValue(_ put: PutOperation) -> KeyedValue {
         KeyedValue(key: number(put.key), value: decode(put.value))

@@ -3,16 +3,16 @@ import Platform
 import Raft
 import RaftCore
 import Replica
-import StorageEngine
 
-/// Clients that are granted leases and renew them through any member, for a while; and whether each lease lived as long
-/// as they were told, and no longer than it had to (decision 0014).
-///
-/// The leases have no keys: what is deleted with them is for the tests of the state.
+/// Clients that are granted leases, put keys under them, take keys from each other's, and renew or revoke through any
+/// member, sometimes both at once; and whether each lease lived as long as they were told (decision 0014). What becomes
+/// of the keys is ``StoreModel``'s to say: all members must make the same of each entry, and hold the same.
 package final class LeaseWorkload {
     package struct Options: Sendable {
         package var clients = 3
         package var ttlMax = 3
+        /// Keys that all of them put, move from lease to lease and delete.
+        package var keys = 9
 
         package init() {}
     }
@@ -24,25 +24,38 @@ package final class LeaseWorkload {
     }
 
     private let cluster: SimulatedCluster
+    private let requests: ClusterRequests
     private let options: Options
     private var random: RandomSource
     private var nextID: Int64 = 1
-    private var isStopped = false
-    /// What the log makes of the leases, in the order in which its entries were first applied anywhere.
-    private var log: State
+    private(set) var isStopped = false
     private var promises: [LeaseID: Promise] = [:]
     private var ends: [LeaseID: UInt64] = [:]
     /// Renewals that were answered, those of them without a place in the log, and leases that have ended.
     package private(set) var renewals = 0
     package private(set) var shortCuts = 0
     package var ended: Int { ends.count }
+    /// Keys that went with their leases.
+    package private(set) var keysEnded = 0
+    private var eventsSeen = 0
+    /// The newest term in which the lease clock moved, what it then showed, and when; and for how long, in that term,
+    /// leases have been overdue.
+    private var reign: (term: Term, clock: LeaseTime, at: UInt64) = (.zero, .zero, 0)
+    private var overdue: [LeaseID: UInt64] = [:]
+    /// The longest of these, in milliseconds.
+    package private(set) var longestOverdue: UInt64 = 0
+    /// A leader that was stopped lets renewals go first for a second (decision 0014). Stamps that are farther apart
+    /// than ticks, or come later, are those of one that was stopped or cut off, perhaps again and again: then the count
+    /// begins anew. Neither does it count what is stamped and applied later at one go.
+    private static let overdueMax: UInt64 = 3_500
+    private static let stampsApartMax: UInt64 = 1_200
 
-    package init(cluster: SimulatedCluster, options: Options) throws {
+    package init(cluster: SimulatedCluster, options: Options) {
         self.cluster = cluster
         self.options = options
+        requests = ClusterRequests(cluster: cluster, patienceNanoseconds: 800_000_000)
         random = cluster.queue.random.fork()
-        log = try State(store: LayeredStore(engine: MemoryEngine()))
-        cluster.onFirstApplied = { [unowned self] command, place in self.observe(command, at: place) }
+        cluster.onFirstApplied = { [unowned self] model, place in self.observe(model, in: place.term) }
     }
 
     package func start() { for _ in 0..<options.clients { begin() } }
@@ -50,49 +63,98 @@ package final class LeaseWorkload {
     package func stop() { isStopped = true }
 
     /// No lease is in force.
-    package var isOver: Bool { log.leaseCount == 0 }
+    package var isOver: Bool { cluster.model.leases.isEmpty }
 
     package var standing: String {
-        var leases: [Lease] = []
-        log.forEachLease { leases.append($0) }
-        let texts = leases.sorted { $0.id < $1.id }.map { "\($0.id.rawValue) until \($0.deadline.rawValue)" }
-        return "the lease clock shows \(log.leaseClock.rawValue), leases are \(texts.joined(separator: ", "))"
+        let texts = cluster.model.leasesByID.map { "\($0.id.rawValue) until \($0.deadline.rawValue)" }
+        return "the lease clock shows \(cluster.model.leaseClock.rawValue), leases are \(texts.joined(separator: ", "))"
     }
 
     // MARK: Clients
 
-    /// A client gets a lease and renews it some times, then forgets it.
+    /// A client gets a lease, does this and that with it, then revokes or forgets it.
     private func begin() {
         cluster.queue.schedule(after: 1 + random.next() % 500_000_000) { [self] in
             guard !isStopped else { return }
-            let id = LeaseID(nextID)
-            nextID += 1
-            let ttl = Int64(1 + random.below(options.ttlMax))
-            let called = cluster.queue.now
-            propose(.grant(id, ttl: ttl)) { [self] outcome in
-                guard case .granted? = outcome?.result else { return begin() }
-                promised(id, Promise(at: called, ttl: ttl))
-                hold(id, ttl: ttl, renewals: random.below(12))
+            grant(ttl: Int64(1 + random.below(options.ttlMax))) { [self] lease in
+                guard let lease else { return begin() }
+                hold(lease.id, ttl: lease.ttl, steps: random.below(24))
             }
         }
     }
 
-    private func hold(_ id: LeaseID, ttl: Int64, renewals: Int) {
-        guard renewals > 0 else { return begin() }
-        cluster.queue.schedule(after: UInt64(ttl) * (50_000_000 + random.next() % 300_000_000)) { [self] in
+    private func hold(_ id: LeaseID, ttl: Int64, steps: Int) {
+        guard steps > 0 else { return end(id) }
+        // About a tenth of the time; now and then about when the lease ends, where renewals and ends meet.
+        let isLate = random.oneIn(12)
+        let pause =
+            isLate
+            ? UInt64(ttl) * 1_000_000_000 + random.next() % 1_200_000_000
+            : UInt64(ttl) * (10_000_000 + random.next() % 150_000_000)
+        cluster.queue.schedule(after: pause) { [self] in
             guard !isStopped else { return }
-            renew(id) { [self] lives in
-                if lives { hold(id, ttl: ttl, renewals: renewals - 1) } else { begin() }
+            let goOn: (Bool) -> Void = { [self] lives in
+                if lives { hold(id, ttl: ttl, steps: steps - 1) } else { begin() }
             }
+            if isLate || random.oneIn(2) { renew(id, goOn) } else { change(under: id) { goOn(true) } }
         }
     }
+
+    private func end(_ id: LeaseID) {
+        switch random.below(4) {
+        case 0: revoke(id)
+        case 1:
+            // Through two members at once.
+            if random.oneIn(2) { revoke(id) }
+            renew(id) { _ in }
+            revoke(id)
+        default: break
+        }
+        begin()
+    }
+
+    private func name(_ number: Int) -> [UInt8] { Array("lease/\(number)".utf8) }
+
+    /// Puts keys under the lease, or takes one from whatever lease it has.
+    private func change(under id: LeaseID, _ done: @escaping () -> Void) {
+        let first = random.below(options.keys)
+        let value = Array("\(id.rawValue)".utf8)
+        let command: Command
+        switch random.below(10) {
+        case 0: command = .put(PutOperation(key: name(first), value: value))
+        case 1: command = .put(PutOperation(key: name(first), value: value, ignoreLease: true))
+        case 2: command = .put(PutOperation(key: name(first), value: [], lease: id, ignoreValue: true))
+        case 3: command = .delete(DeleteOperation(KeyRange(key: name(first)), prevKV: true))
+        case 4..<7:
+            let several = (0..<2 + random.below(3)).map { (first + $0) % options.keys }
+            command = .transaction(
+                Transaction(success: several.map { .put(PutOperation(key: name($0), value: value, lease: id)) }))
+        default: command = .put(PutOperation(key: name(first), value: value, lease: id, prevKV: true))
+        }
+        requests.propose(command, through: requests.door(&random)) { _ in done() }
+    }
+
+    // MARK: Leases, for other clients too
+
+    func grant(ttl: Int64, _ done: @escaping (Lease?) -> Void) {
+        let id = LeaseID(nextID)
+        nextID += 1
+        let called = cluster.queue.now
+        requests.propose(.grant(id, ttl: ttl), through: requests.door(&random)) { [self] outcome in
+            guard case .granted(let lease)? = outcome?.result else { return done(nil) }
+            promised(id, Promise(at: called, ttl: ttl))
+            done(lease)
+        }
+    }
+
+    func revoke(_ id: LeaseID) { requests.propose(.revoke(id), through: requests.door(&random)) { _ in } }
 
     /// - Parameter done: told whether it is worth going on.
-    private func renew(_ id: LeaseID, _ done: @escaping (Bool) -> Void) {
-        guard let member = door() else { return done(true) }
+    func renew(_ id: LeaseID, _ done: @escaping (Bool) -> Void) {
+        guard let member = requests.door(&random) else { return done(true) }
         let called = cluster.queue.now
         let logged = { [self] in
-            propose(.renew([id]), through: member) { [self] outcome in
+            requests.propose(.renew([id]), through: member) { [self] outcome in
                 guard case .renewed(let ttls)? = outcome?.result else { return done(true) }
                 if ttls[0] > 0 { promised(id, Promise(at: called, ttl: ttls[0])) }
                 done(ttls[0] > 0)
@@ -100,13 +162,10 @@ package final class LeaseWorkload {
         }
         guard random.oneIn(2), let node = member.node, let clock = member.leaseClock else { return logged() }
         // As the server does it.
-        let call = Call()
-        cluster.queue.schedule(after: 3_000_000_000) { if call.end() { done(true) } }
-        let sink = SimulatedSink<ReplicaView> { [self] answer in
-            guard call.end() else { return }
-            guard case .success(let view) = answer else { return done(true) }
+        requests.read(through: member) { [self] view in
+            guard let view else { return done(true) }
             do throws(StateError) {
-                guard let lease = try view.store.lease(id) else { return done(false) }
+                guard let lease = try view.lease(id) else { return done(false) }
                 let status = node.published.status
                 guard status.role == .leader, let time = clock.time(leading: status.term),
                     LeaseSlack.covers(renewing: lease, at: time)
@@ -118,80 +177,65 @@ package final class LeaseWorkload {
                 cluster.fail("a lease cannot be read: \(error)")
             }
         }
-        node.read(Ticket(sink: sink, token: 0))
-    }
-
-    private final class Call {
-        private var isOpen = true
-
-        /// True the first time.
-        func end() -> Bool {
-            defer { isOpen = false }
-            return isOpen
-        }
-    }
-
-    private func door() -> SimulatedMember? {
-        let running = cluster.members.filter { cluster.isPresent($0) && $0.isRunning }
-        return running.isEmpty ? nil : running[random.below(running.count)]
-    }
-
-    private func propose(
-        _ command: LeaseCommand, through member: SimulatedMember? = nil, _ done: @escaping (LeaseOutcome?) -> Void
-    ) {
-        let call = Call()
-        cluster.queue.schedule(after: 3_000_000_000) { if call.end() { done(nil) } }
-        guard let node = (member ?? door())?.node else { return }
-        var payload = LeaseCommandCodec.encode(command, prefixBytes: ProposalID.encodedBytes + 1)
-        payload[ProposalID.encodedBytes] = CommandRoom.lease.rawValue
-        let sink = SimulatedSink<ReplicaResult> { answer in
-            guard call.end() else { return }
-            guard case .success(.lease(let outcome)) = answer else { return done(nil) }
-            done(outcome)
-        }
-        node.propose(CommandProposal(payload: payload, ticket: Ticket(sink: sink, token: 0)))
     }
 
     // MARK: What became of them
 
+    /// Until then nobody may end the lease, but for who revokes it: by a true clock, though the leader's may be fast by
+    /// as much as clocks drift. (Stamps are whole milliseconds.)
+    func promisedEnd(of id: LeaseID) -> UInt64? { promises[id].map(end) }
+
+    private func end(of promise: Promise) -> UInt64 {
+        let ttl = UInt64(promise.ttl) * 1_000_000_000
+        return promise.at + ttl * 1_000_000 / UInt64(1_000_000 + cluster.options.driftMillionths) - 2_000_000
+    }
+
     private func promised(_ id: LeaseID, _ promise: Promise) {
         renewals += 1
         cluster.record(UInt64(bitPattern: id.rawValue))
+        if let known = promises[id], end(of: known) > end(of: promise) { return }
         promises[id] = promise
         // Told late, of a lease that has ended meanwhile: it has to have lived so long all the same.
         if let end = ends[id] { check(id, promise, end: end) }
     }
 
     private func check(_ id: LeaseID, _ promise: Promise, end: UInt64) {
-        // A leader's clock may be fast by as much as clocks drift; stamps are whole milliseconds.
-        let ttl = UInt64(promise.ttl) * 1_000_000_000
-        let least = ttl * 1_000_000 / UInt64(1_000_000 + cluster.options.driftMillionths) - 2_000_000
-        guard end < promise.at + least else { return }
+        guard end < self.end(of: promise) else { return }
         cluster.fail(
             "lease \(id.rawValue) ended \((end - min(end, promise.at)) / 1_000_000) ms after it was to live for "
                 + "\(promise.ttl) s")
     }
 
-    private func observe(_ command: [UInt8], at place: AppliedPlace) {
-        guard command.first == CommandRoom.lease.rawValue else { return }
-        do throws(StateError) {
-            let record = Array(command.dropFirst())
-            var decoded: Result<(command: LeaseCommand, time: LeaseTime), StateError>?
-            record.withUnsafeBytes { bytes in
-                decoded = Result { () throws(StateError) in try LeaseCommandCodec.decode(bytes) }
+    private func observe(_ model: StoreModel, in term: Term) {
+        if !model.ended.isEmpty { keysEnded += model.events.count - eventsSeen }
+        eventsSeen = model.events.count
+        checkOverdue(model, in: term)
+        for (id, how) in model.ended where how == .expired {
+            ends[id] = cluster.queue.now
+            if let promise = promises[id] { check(id, promise, end: cluster.queue.now) }
+        }
+    }
+
+    /// Under one leader a lease that is over ends soon, whoever led before: it does not live anew.
+    private func checkOverdue(_ model: StoreModel, in term: Term) {
+        let stamped = model.leaseClock.milliseconds(since: reign.clock)
+        guard stamped > 0 || reign.term != term else { return }
+        let really = (cluster.queue.now - reign.at) / 1_000_000
+        let isSteady = reign.term == term && max(stamped, really) <= Self.stampsApartMax
+        reign = (term, model.leaseClock, cluster.queue.now)
+        guard isSteady else { return overdue = [:] }
+        let passed = min(stamped, really)
+        for lease in model.leasesByID {
+            let late = model.leaseClock.milliseconds(since: lease.deadline)
+            guard late > LeaseSlack.milliseconds else {
+                overdue[lease.id] = nil
+                continue
             }
-            guard let (command, time) = try decoded?.get() else { return }
-            var named: [LeaseID] = []
-            if case .expire(let ends, _) = command { named = ends.map(\.id).filter { log.lease($0) != nil } }
-            _ = try log.apply(
-                command, stamped: time,
-                at: LogPosition(index: place.index.rawValue, term: place.term.rawValue))
-            for id in named where log.lease(id) == nil {
-                ends[id] = cluster.queue.now
-                if let promise = promises[id] { check(id, promise, end: cluster.queue.now) }
+            overdue[lease.id, default: 0] += min(passed, late - LeaseSlack.milliseconds)
+            longestOverdue = max(longestOverdue, overdue[lease.id, default: 0])
+            if longestOverdue > Self.overdueMax {
+                return cluster.fail("lease \(lease.id.rawValue) does not end: it is overdue by \(late) ms")
             }
-        } catch {
-            cluster.fail("an applied lease command cannot be applied again: \(error)")
         }
     }
 }

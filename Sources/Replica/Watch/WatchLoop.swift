@@ -42,6 +42,11 @@ package final class WatchLoop {
     /// Bytes that wait on streams with more than ``WatchLimits/drainedBytes`` of them.
     var laggingBytes = 0
 
+    #if MARTLET_MUTATIONS
+        /// Mistakes made on purpose, to see whether the simulator finds them.
+        package var faults: HistoryFaults = []
+    #endif
+
     package private(set) var watcherCount = 0
     /// How many times the feed had a gap.
     package private(set) var gaps = 0
@@ -81,9 +86,10 @@ package final class WatchLoop {
         guard !stream.isClosed else { return }
         stream.isClosed = true
         streams[ObjectIdentifier(stream)] = nil
-        let watchers = stream.watchers.values
+        let watchers = stream.watchers.sorted { $0.key < $1.key }
         stream.watchers = [:]
-        for watcher in watchers { release(watcher) }
+        // In an order that is the same in every process: those who stay change places in their groups.
+        for (_, watcher) in watchers { release(watcher) }
         stream.parked = []
         uncount(stream)
         stopIfIdle()
@@ -101,7 +107,8 @@ package final class WatchLoop {
         guard stream.watchers.count < limits.watchersPerStreamMax else { return refuse(.tooMany) }
         guard let id = stream.takeID(asked: request.id) else { return refuse(.duplicateID) }
 
-        let next = request.start.rawValue > 0 ? request.start.rawValue : head.rawValue + 1
+        var next = request.start.rawValue > 0 ? request.start.rawValue : head.rawValue + 1
+        if ignoresFutureStart { next = min(next, head.rawValue + 1) }
         let watcher = Watcher(request, id: id, stream: stream, next: next, floor: min(next - 1, head.rawValue))
         stream.watchers[id] = watcher
         watcherCount += 1
@@ -113,6 +120,8 @@ package final class WatchLoop {
     package func cancel(_ id: Int64, on stream: WatchStream) {
         guard let watcher = stream.watchers.removeValue(forKey: id) else { return }
         release(watcher)
+        // It was perhaps this one that the stream's progress waited for: nothing else may happen that would ask again.
+        if stream.owesProgress { askForTurn() }
         stream.outlet.send(.cancelled(id: id), at: newestView().revision)
         stopIfIdle()
     }
@@ -133,7 +142,7 @@ package final class WatchLoop {
             if watcher.hadEvents {
                 watcher.hadEvents = false
             } else if isCaughtUp(watcher) {
-                stream.outlet.send(.progress(id: id), at: Revision(max(live.position, watcher.floor)))
+                stream.outlet.send(.progress(id: id), at: max(promised, Revision(watcher.floor)))
             }
         }
     }
@@ -168,7 +177,10 @@ package final class WatchLoop {
         while work < limits.deliveriesPerTurn {
             if let end = gapEnd {
                 if !live.members.isEmpty { try takeSlice(of: live) } else { live.position = max(live.position, end) }
-                if live.position >= end { gapEnd = nil }
+                if live.position >= end {
+                    gapEnd = nil
+                    live.position += offsetAfterGap
+                }
                 return false
             }
             guard let (batch, told) = current ?? inbox.take().map({ ($0, 0) }) else { return true }
@@ -206,7 +218,13 @@ package final class WatchLoop {
                 let change = changes[place]
                 let interest = turn.match(change.keyValue.key, change.kind, at: revision.rawValue, in: live)
                 if interest != .none {
-                    let previous = interest == .changeAndPrevious ? try view.previous(of: change) : nil
+                    var previous = interest == .changeAndPrevious ? try view.previous(of: change) : nil
+                    if previousIsOneTooOld, let pair = previous {
+                        var before = change
+                        (before.kind, before.keyValue) = (.put, pair)
+                        before.id.revision = pair.modRevision
+                        previous = try view.previous(of: before)
+                    }
                     append(change, previous: previous)
                 }
             }
@@ -238,7 +256,7 @@ package final class WatchLoop {
         nextBehind = (nextBehind + 1) % behind.count
         let cohort = behind[nextBehind]
         if !cohort.members.isEmpty { try takeSlice(of: cohort) }
-        if cohort.position >= live.position || cohort.members.isEmpty {
+        if cohort.position >= live.position - missingAtJoin || cohort.members.isEmpty {
             behind.remove(at: nextBehind)
             while let watcher = cohort.members.last {
                 cohort.remove(watcher)
@@ -268,6 +286,7 @@ package final class WatchLoop {
     /// What these watchers would get next can be read no more (A4). Those that want nothing so old stay.
     private func endCompacted(_ cohort: Cohort, _ compactRevision: Revision) {
         for watcher in cohort.members where max(watcher.next, cohort.position + 1) < compactRevision.rawValue {
+            if hidesCompaction { continue }
             cohort.remove(watcher)
             watcher.place = .gone
             watcherCount -= 1
@@ -324,7 +343,7 @@ package final class WatchLoop {
     /// The stream's reader is too slow: the watcher goes on later, from `next` on.
     func park(_ watcher: Watcher, next: Int64) {
         leave(watcher)
-        watcher.next = next
+        watcher.next = next + revisionsSkippedByParking
         watcher.place = .parked
         watcher.stream.parked.append(watcher)
     }
@@ -364,8 +383,10 @@ package final class WatchLoop {
         return cohort === live
     }
 
-    /// A promise that all later events are newer: so it says the loop's position, not the state's revision, which may
-    /// be ahead of what the watchers have been given.
+    /// All later events are newer: so it is the loop's position, not the state's revision, which may be ahead of what
+    /// the watchers have been given.
+    private var promised: Revision { progressBeforeEvents ? newestView().revision : Revision(live.position) }
+
     private func answerProgress() {
         guard !progressOwed.isEmpty else { return }
         progressOwed.removeAll { stream in
@@ -378,7 +399,7 @@ package final class WatchLoop {
                 !isLagging(stream)
             else { return false }
             stream.owesProgress = false
-            stream.outlet.send(.progressOfAll, at: Revision(live.position))
+            stream.outlet.send(.progressOfAll, at: promised)
             return true
         }
     }

@@ -18,7 +18,8 @@ extension LibraryTests {
             let log = Lines()
             func member(_ id: NodeID, _ cluster: ClusterStart, _ directory: String) -> RaftMember<KeyValues> {
                 var tcp = RaftTransport.TCPOptions()
-                tcp.snapshotBytesPerSecond = 4_000_000
+                // More than three seconds, so that it is under way at each cut, however busy the machine.
+                tcp.snapshotBytesPerSecond = 1_500_000
                 return RaftMember(
                     id: id, cluster: cluster, log: .directory(directory), transport: .tcp(tcp),
                     stateMachine: KeyValues(), options: options, logger: Logger(label: "raft") { _ in log })
