@@ -28,14 +28,6 @@ CLIENTS = {
     "patroni": "patroni",
 }
 
-# What martlet has no service for yet (Documentation/roadmap.md): these checks must fail by that, and by nothing else.
-NOT_YET = {
-    "aetcd": ["the hash of all", "defragmentation", "a snapshot"],
-    "etcd3": ["the hash of all", "defragmentation", "a snapshot", "an alarm, raised and disarmed"],
-    "etcd3aio": ["the hash of all", "defragmentation", "a snapshot", "an alarm that nobody raised is disarmed",
-                 "downgrades that are none"],
-}
-
 
 def run_script(script, cluster):
     """({check: value or error}, what it wrote otherwise)"""
@@ -102,10 +94,6 @@ class StockClients(unittest.TestCase):
             with self.subTest(name):
                 mine = ours.get(name)
                 self.assertIsNotNone(mine, f"not reached: {our_code}, {our_errors[-1000:]}")
-                if name in NOT_YET.get(script, ()):
-                    self.assertNotEqual(mine, said, "works now: remove it from NOT_YET")
-                    self.assertRegex(str(mine), "(?i)unimplemented|unknown (method|service)|not yet")
-                    continue
                 self.assertNotIn("error", mine, mine.get("error"))
                 self.assertEqual(mine, said, "martlet's, etcd's")
 

@@ -13,17 +13,23 @@ extension MaintenanceService {
 
     private func downgrade(_ call: GRPCCall, _ message: ByteBuffer) {
         guard let request: Etcdserverpb_DowngradeRequest = call.decode(message) else { return }
-        call.finish(GRPCStatus(Self.refusal(of: request.action, to: request.version)))
+        if let refusal = Self.refusal(of: request.action, to: request.version) {
+            call.finish(GRPCStatus(refusal))
+        } else {
+            // etcd's words, for which it has no code.
+            call.finish(GRPCStatus(.unknown, "etcdserver: unknown method"))
+        }
     }
 
+    /// Nil for an action that there is not.
     static func refusal(
         of action: Etcdserverpb_DowngradeRequest.DowngradeAction, to version: String
-    ) -> EtcdError {
+    ) -> EtcdError? {
         switch action {
         case .cancel: .noInflightDowngrade
         case .validate, .enable:
             isVersion(version) ? .invalidDowngradeTargetVersion : .invalidDowngradeTargetVersionFormat
-        case .UNRECOGNIZED: .invalidDowngradeTargetVersion
+        case .UNRECOGNIZED: nil
         }
     }
 

@@ -195,24 +195,3 @@ KNOWN_DIFFERENCES = [
         gateway=True,
     ),
 ]
-
-
-def _not_yet(method, message, ends=False):
-    """A method that martlet has not yet; it says so."""
-
-    def fits(difference):
-        martlet = difference.answers[1]
-        return difference.step.method == MAINTENANCE + method and _is_error(martlet, "unknown method", "not yet")
-
-    return Known(f"Maintenance.{method}", "is not there yet", fits, (Step("call", MAINTENANCE + method, message),),
-                 ends=ends)
-
-
-# Documentation/roadmap.md.
-KNOWN_DIFFERENCES += [
-    _not_yet("Alarm", {"action": 2, "alarm": 1}, ends=True),
-    _not_yet("Defragment", {}),
-    _not_yet("Downgrade", {"action": 2}),
-    _not_yet("Hash", {}),
-    _not_yet("Snapshot", {}),
-]

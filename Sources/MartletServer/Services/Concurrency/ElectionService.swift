@@ -51,6 +51,7 @@ struct ElectionService: Sendable {
         guard context.admitsSize(of: message, for: call) else { return }
         guard let request: V3electionpb_ProclaimRequest = call.decode(message) else { return }
         guard request.hasLeader else { return call.finish(Self.missingLeader) }
+        guard !request.leader.key.isEmpty else { return call.finish(GRPCStatus(withoutCode: .keyNotProvided)) }
         // No key was ever created at zero: etcd would create one now.
         guard request.leader.rev > 0 else { return call.finish(.notLeader) }
         // Without a lease the key keeps its own. (etcd would put it under a new one that nobody renews.)
