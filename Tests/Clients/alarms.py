@@ -7,93 +7,14 @@ import pathlib
 import time
 import unittest
 
-from support import http2, metrics, protobuf
+from support import metrics, protobuf
 from support.damage import change_value
+from support.pairs import ACTIVATE, ALL, CORRUPT, Client, DEACTIVATE, GET, KV, MAINTENANCE, NONE, NOSPACE, Pair, shown
 from support.processes import ETCD, ETCD_DIRECTORY, MARTLET, Cluster, Member, member_id, run_to_end, scratch
-from support.protobuf import (
-    EQUAL, compaction_request, compare, delete_request, message, op_delete, op_put, op_range, put_request,
-    range_request, txn_request,
-)
+from support.protobuf import EQUAL, compare, message, op_delete, op_put, op_range
 
-KV = "/etcdserverpb.KV/"
-LEASE = "/etcdserverpb.Lease/"
-MAINTENANCE = "/etcdserverpb.Maintenance/"
-GET, ACTIVATE, DEACTIVATE = range(3)
-NONE, NOSPACE, CORRUPT = range(3)
-ALL = range_request(b"\0", b"\0", keys_only=True)
 NO_SPACE = (8, "etcdserver: mvcc: database space exceeded")
 CORRUPT_CLUSTER = (15, "etcdserver: corrupt cluster")
-
-
-class Client:
-    def __init__(self, member):
-        self.member = member
-        self.connection = http2.Connection(member.client_port)
-
-    def call(self, path, request=b""):
-        reply = self.connection.call(path, request)
-        return reply.status, reply.text, protobuf.parse(reply.messages[0]) if reply.messages else {}
-
-    def alarm(self, action=GET, kind=NONE, member=None):
-        return self.call(MAINTENANCE + "Alarm", message({1: action, 2: member, 3: kind}))
-
-    def alarms(self):
-        """(member, kind) of all that are raised."""
-        status, text, fields = self.alarm()
-        assert status == 0, text
-        parsed = (protobuf.parse(alarm) for alarm in fields.get(2, []))
-        return [(protobuf.get(alarm, 1), protobuf.get(alarm, 2)) for alarm in parsed]
-
-    def disarm_all(self):
-        for member, kind in self.alarms():
-            assert self.alarm(DEACTIVATE, kind, member)[0] == 0
-
-    def errors(self):
-        return [error.decode() for error in self.call(MAINTENANCE + "Status")[2].get(8, [])]
-
-    def put(self, key, value=b"v", **options):
-        return self.call(KV + "Put", put_request(key, value, **options))
-
-    def txn(self, *arguments, **options):
-        return self.call(KV + "Txn", txn_request(*arguments, **options))
-
-    def delete(self, key, end=None):
-        return self.call(KV + "DeleteRange", delete_request(key, end))
-
-    def compact(self, revision):
-        return self.call(KV + "Compact", compaction_request(revision, physical=True))
-
-    def grant(self, ttl, id=None):
-        return self.call(LEASE + "LeaseGrant", message({1: ttl, 2: id}))
-
-    def revoke(self, id):
-        return self.call(LEASE + "LeaseRevoke", message({1: id}))
-
-    def range(self, *arguments, **options):
-        return self.call(KV + "Range", range_request(*arguments, **options))
-
-    def keys(self):
-        status, text, fields = self.call(KV + "Range", ALL)
-        assert status == 0, text
-        return [protobuf.get(protobuf.parse(pair), 1) for pair in fields.get(2, [])]
-
-    def revision(self):
-        return header(self.call(KV + "Range", ALL)[2])["revision"]
-
-
-def header(fields):
-    parsed = protobuf.parse(fields.get(1, [b""])[0])
-    return {
-        "revision": protobuf.get(parsed, 3),
-        "has ids and term": all(protobuf.get(parsed, number) for number in (1, 2, 4)),
-    }
-
-
-def shown(answer):
-    """An answer without what cannot be the same."""
-    status, text, fields = answer
-    rest = {number: value for number, value in fields.items() if number != 1}
-    return status, text, header(fields), rest
 
 
 def soon(ask, seconds=10):
@@ -106,27 +27,12 @@ def soon(ask, seconds=10):
         time.sleep(0.02)
 
 
-class Parity(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.members = [Member(MARTLET, "martlet", scratch("alarms")), Member(ETCD, "etcd", scratch("alarms-etcd"))]
-        for member in cls.members:
-            member.start()
-        cls.clients = [Client(member) for member in cls.members]
-
-    @classmethod
-    def tearDownClass(cls):
-        for member in cls.members:
-            member.kill()
+class Parity(Pair):
+    name = "alarms"
 
     def setUp(self):
         for client in self.clients:
             client.disarm_all()
-
-    def agree(self, ask):
-        ours, theirs = (ask(client) for client in self.clients)
-        self.assertEqual(ours, theirs)
-        return ours
 
     def test_which_alarms_are_answered(self):
         for action, kind, member in [
@@ -236,8 +142,8 @@ class Parity(unittest.TestCase):
         self.agree(lambda client: shown(client.alarm(DEACTIVATE, CORRUPT, 6)))
         # Here NOSPACE is still up, and etcd 3.5.1 forgets it.
         self.assertEqual(self.clients[0].put(b"c")[:2], NO_SPACE)
-        self.agree(lambda client: shown(client.alarm(DEACTIVATE, NOSPACE)))
         self.assertTrue(soon(lambda: all(client.keys() == [b"c"] for client in self.clients)))
+        self.agree(lambda client: shown(client.alarm(DEACTIVATE, NOSPACE)))
         for client in self.clients:
             self.assertEqual(client.put(b"c")[0], 0)
 

@@ -5,90 +5,13 @@ import time
 import unittest
 
 from support import http2, protobuf
-from support.processes import ETCD, MARTLET, Cluster, Member, scratch
-from support.protobuf import delete_request, message, put_request, range_request, signed
-
-KV = "/etcdserverpb.KV/"
-LEASE = "/etcdserverpb.Lease/"
-ALL = range_request(b"\0", b"\0", keys_only=True)
+from support.pairs import Client, KV, LEASE, Pair, shown
+from support.processes import MARTLET, Cluster, Member, scratch
+from support.protobuf import delete_request, message, signed
 
 
-class Client:
-    """One connection, with the lease service's calls."""
-
-    def __init__(self, member):
-        self.connection = http2.Connection(member.client_port)
-
-    def call(self, path, request=b""):
-        reply = self.connection.call(path, request)
-        return reply.status, reply.text, protobuf.parse(reply.messages[0]) if reply.messages else {}
-
-    def grant(self, ttl, id=None):
-        return self.call(LEASE + "LeaseGrant", message({1: ttl, 2: id}))
-
-    def revoke(self, id):
-        return self.call(LEASE + "LeaseRevoke", message({1: id}))
-
-    def time_to_live(self, id, keys=None):
-        return self.call(LEASE + "LeaseTimeToLive", message({1: id, 2: keys}))
-
-    def leases(self):
-        status, _, fields = self.call(LEASE + "LeaseLeases")
-        assert status == 0
-        return sorted(signed(protobuf.get(protobuf.parse(lease), 1)) for lease in fields.get(2, []))
-
-    def put(self, key, value=b"v", **options):
-        return self.call(KV + "Put", put_request(key, value, **options))
-
-    def keys(self):
-        status, text, fields = self.call(KV + "Range", ALL)
-        assert status == 0, text
-        return [protobuf.get(protobuf.parse(pair), 1) for pair in fields.get(2, [])]
-
-    def revision(self):
-        return header(self.call(KV + "Range", ALL)[2]).get("revision")
-
-    def keep_alive(self, ids):
-        """Asks for all of them at once on one stream and half-closes it: (status, [(id, TTL, header)])."""
-        stream = self.connection.open(LEASE + "LeaseKeepAlive")
-        self.connection.send(stream, b"".join(http2.grpc_frame(message({1: id})) for id in ids), end=True)
-        reply = self.connection.wait(stream)
-        answers = [protobuf.parse(answer) for answer in reply.messages]
-        return reply.status, [(signed(protobuf.get(a, 2)), protobuf.get(a, 3), header(a)) for a in answers]
-
-
-def header(fields):
-    parsed = protobuf.parse(fields.get(1, [b""])[0])
-    return {
-        "revision": protobuf.get(parsed, 3),
-        "has ids and term": all(protobuf.get(parsed, number) for number in (1, 2, 4)),
-    }
-
-
-def shown(answer):
-    """An answer without what cannot be the same."""
-    status, text, fields = answer
-    rest = {number: value for number, value in fields.items() if number != 1}
-    return status, text, header(fields), rest
-
-
-class Parity(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.members = [Member(MARTLET, "martlet", scratch("leases")), Member(ETCD, "etcd", scratch("leases-etcd"))]
-        for member in cls.members:
-            member.start()
-        cls.clients = [Client(member) for member in cls.members]
-
-    @classmethod
-    def tearDownClass(cls):
-        for member in cls.members:
-            member.kill()
-
-    def agree(self, ask):
-        ours, theirs = (ask(client) for client in self.clients)
-        self.assertEqual(ours, theirs)
-        return ours
+class Parity(Pair):
+    name = "leases"
 
     def test_grants(self):
         for ttl, id in [

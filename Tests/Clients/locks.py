@@ -4,12 +4,11 @@ calls that are given up, and a cluster whose leader is killed while they wait.""
 import time
 import unittest
 
-from leases import Client, header, shown
 from support import http2, protobuf
-from support.processes import ETCD, MARTLET, Cluster, Member, scratch
+from support.pairs import Client, KV, Pair, header, shown
+from support.processes import MARTLET, Cluster, Member, scratch
 from support.protobuf import delete_request, message, signed
 
-KV = "/etcdserverpb.KV/"
 LOCK = "/v3lockpb.Lock/"
 ELECTION = "/v3electionpb.Election/"
 OK, UNKNOWN, INVALID, DEADLINE, NOT_FOUND, UNAVAILABLE = 0, 2, 3, 4, 5, 14
@@ -66,23 +65,8 @@ class Pending:
         return reply.status, reply.text, protobuf.parse(reply.messages[0]) if reply.messages else {}
 
 
-class Parity(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.members = [Member(MARTLET, "martlet", scratch("locks")), Member(ETCD, "etcd", scratch("locks-etcd"))]
-        for member in cls.members:
-            member.start()
-        cls.clients = [Client(member) for member in cls.members]
-
-    @classmethod
-    def tearDownClass(cls):
-        for member in cls.members:
-            member.kill()
-
-    def agree(self, ask):
-        ours, theirs = (ask(client) for client in self.clients)
-        self.assertEqual(ours, theirs)
-        return ours
+class Parity(Pair):
+    name = "locks"
 
     def again(self, client):
         """A second connection to the client's member."""

@@ -9,7 +9,7 @@ import struct
 import time
 import unittest
 
-from leases import Client
+from support.pairs import Client
 from support.processes import ETCD, MARTLET, Member, scratch
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

@@ -11,31 +11,34 @@ enum ServerFlags {
         ServerFlag(name: name, group: group, kind: kind, defaultText: defaultText, help: help, effect: .set(set))
     }
 
+    /// A flag that changes nothing here.
+    private static func unset(
+        _ name: String, _ group: ServerFlag.Group, _ defaultText: String, _ boolean: Bool, _ effect: ServerFlag.Effect
+    ) -> ServerFlag {
+        ServerFlag(
+            name: name, group: group, kind: boolean ? .boolean : .value("value"),
+            defaultText: boolean && defaultText.isEmpty ? "false" : defaultText, help: "", effect: effect)
+    }
+
     private static func notYet(
         _ name: String, _ group: ServerFlag.Group, default defaultText: String = "", boolean: Bool = false,
         _ reason: String
     ) -> ServerFlag {
-        ServerFlag(
-            name: name, group: group, kind: boolean ? .boolean : .value("value"),
-            defaultText: boolean && defaultText.isEmpty ? "false" : defaultText, help: "", effect: .notYet(reason))
+        unset(name, group, defaultText, boolean, .notYet(reason))
     }
 
     private static func refused(
         _ name: String, _ group: ServerFlag.Group, default defaultText: String = "", boolean: Bool = false,
         _ advice: String
     ) -> ServerFlag {
-        ServerFlag(
-            name: name, group: group, kind: boolean ? .boolean : .value("value"),
-            defaultText: boolean && defaultText.isEmpty ? "false" : defaultText, help: "", effect: .refused(advice))
+        unset(name, group, defaultText, boolean, .refused(advice))
     }
 
     private static func ignored(
         _ name: String, _ group: ServerFlag.Group, default defaultText: String = "", boolean: Bool = false,
         _ reason: String
     ) -> ServerFlag {
-        ServerFlag(
-            name: name, group: group, kind: boolean ? .boolean : .value("value"),
-            defaultText: boolean && defaultText.isEmpty ? "false" : defaultText, help: "", effect: .ignored(reason))
+        unset(name, group, defaultText, boolean, .ignored(reason))
     }
 
     // MARK: What there is

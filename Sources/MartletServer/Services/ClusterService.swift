@@ -16,12 +16,12 @@ struct ClusterService: Sendable {
     private static let retryPause = TimeAmount.milliseconds(20)
 
     func register(in methods: inout GRPCMethods) {
-        methods.register("/etcdserverpb.Cluster/MemberList", .unary { call, message in memberList(call, message) })
-        methods.register("/etcdserverpb.Cluster/MemberAdd", .unary { call, message in memberAdd(call, message) })
-        methods.register("/etcdserverpb.Cluster/MemberRemove", .unary { call, message in memberRemove(call, message) })
-        methods.register("/etcdserverpb.Cluster/MemberUpdate", .unary { call, message in memberUpdate(call, message) })
+        methods.register(.memberList, .unary { call, message in memberList(call, message) })
+        methods.register(.memberAdd, .unary { call, message in memberAdd(call, message) })
+        methods.register(.memberRemove, .unary { call, message in memberRemove(call, message) })
+        methods.register(.memberUpdate, .unary { call, message in memberUpdate(call, message) })
         methods.register(
-            "/etcdserverpb.Cluster/MemberPromote", .unary { call, message in memberPromote(call, message) })
+            .memberPromote, .unary { call, message in memberPromote(call, message) })
     }
 
     // MARK: The list
@@ -38,10 +38,7 @@ struct ClusterService: Sendable {
     }
 
     private func reply(to call: GRPCCall, from view: ReplicaView) {
-        var response = Etcdserverpb_MemberListResponse()
-        response.header = header
-        response.members = Self.members(in: view)
-        call.reply(serializing: response)
+        answer(Etcdserverpb_MemberListResponse(), Self.members(in: view), to: call)
     }
 
     // MARK: Changes
@@ -54,10 +51,8 @@ struct ClusterService: Sendable {
                 in: view)
         } answer: { members, id in
             var response = Etcdserverpb_MemberAddResponse()
-            response.header = header
             if let member = members.first(where: { $0.id == id.rawValue }) { response.member = member }
-            response.members = members
-            call.reply(serializing: response)
+            answer(response, members, to: call)
         }
     }
 
@@ -66,10 +61,7 @@ struct ClusterService: Sendable {
         change(call) { (view) throws(EtcdError) in
             try rules.remove(NodeID(request.id), in: view)
         } answer: { members, _ in
-            var response = Etcdserverpb_MemberRemoveResponse()
-            response.header = header
-            response.members = members
-            call.reply(serializing: response)
+            answer(Etcdserverpb_MemberRemoveResponse(), members, to: call)
         }
     }
 
@@ -78,10 +70,7 @@ struct ClusterService: Sendable {
         change(call) { (view) throws(EtcdError) in
             try rules.update(NodeID(request.id), peerURLs: request.peerUrls, in: view)
         } answer: { members, _ in
-            var response = Etcdserverpb_MemberUpdateResponse()
-            response.header = header
-            response.members = members
-            call.reply(serializing: response)
+            answer(Etcdserverpb_MemberUpdateResponse(), members, to: call)
         }
     }
 
@@ -90,10 +79,7 @@ struct ClusterService: Sendable {
         change(call) { (view) throws(EtcdError) in
             try rules.promote(NodeID(request.id), in: view)
         } answer: { members, _ in
-            var response = Etcdserverpb_MemberPromoteResponse()
-            response.header = header
-            response.members = members
-            call.reply(serializing: response)
+            answer(Etcdserverpb_MemberPromoteResponse(), members, to: call)
         }
     }
 
@@ -168,6 +154,13 @@ struct ClusterService: Sendable {
 
     private var header: Etcdserverpb_ResponseHeader { Etcdserverpb_ResponseHeader(context.headerWithoutRevision) }
 
+    private func answer(_ response: some MembersResponse, _ members: [Etcdserverpb_Member], to call: GRPCCall) {
+        var response = response
+        response.header = header
+        response.members = members
+        call.reply(serializing: response)
+    }
+
     private static func members(in view: ReplicaView) -> [Etcdserverpb_Member] {
         view.members.map { member in
             var wire = Etcdserverpb_Member()
@@ -190,3 +183,15 @@ extension ConfigurationRefusal {
         }
     }
 }
+
+/// What all answers about members have in common.
+private protocol MembersResponse: SwiftProtobuf.Message {
+    var header: Etcdserverpb_ResponseHeader { get set }
+    var members: [Etcdserverpb_Member] { get set }
+}
+
+extension Etcdserverpb_MemberListResponse: MembersResponse {}
+extension Etcdserverpb_MemberAddResponse: MembersResponse {}
+extension Etcdserverpb_MemberRemoveResponse: MembersResponse {}
+extension Etcdserverpb_MemberUpdateResponse: MembersResponse {}
+extension Etcdserverpb_MemberPromoteResponse: MembersResponse {}

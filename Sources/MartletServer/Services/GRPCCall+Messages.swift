@@ -5,6 +5,10 @@ import SwiftProtobuf
 
 // How the services' messages come out of a call and go into it.
 
+extension GRPCMethods {
+    mutating func register(_ method: EtcdMethod, _ handler: GRPCMethodHandler) { register(method.rawValue, handler) }
+}
+
 extension GRPCCall {
     /// A request; nil where the bytes are none, which then is the call's end.
     func decode<Request: SwiftProtobuf.Message>(_ message: ByteBuffer) -> Request? {

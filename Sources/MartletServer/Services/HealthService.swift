@@ -10,10 +10,10 @@ struct HealthService: Sendable {
     let context: ServiceContext
 
     func register(in methods: inout GRPCMethods) {
-        methods.register(EtcdMethod.healthCheck.rawValue, .unary { call, message in check(call, message) })
-        methods.register(EtcdMethod.healthList.rawValue, .unary { call, _ in list(call) })
+        methods.register(.healthCheck, .unary { call, message in check(call, message) })
+        methods.register(.healthList, .unary { call, _ in list(call) })
         methods.register(
-            EtcdMethod.healthWatch.rawValue, .streaming { call in HealthWatcher(call: call, status: status) })
+            .healthWatch, .streaming { call in HealthWatcher(call: call, status: status) })
     }
 
     private func status() -> Grpc_Health_V1_HealthCheckResponse.ServingStatus {

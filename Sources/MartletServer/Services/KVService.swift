@@ -13,11 +13,11 @@ struct KVService: Sendable {
     private var transactionElementsMax: Int { context.limits.transactionOperationsMax * 4 + 16 }
 
     func register(in methods: inout GRPCMethods) {
-        methods.register("/etcdserverpb.KV/Range", .unary { call, message in range(call, message) })
-        methods.register("/etcdserverpb.KV/Put", .unary { call, message in put(call, message) })
-        methods.register("/etcdserverpb.KV/DeleteRange", .unary { call, message in deleteRange(call, message) })
-        methods.register("/etcdserverpb.KV/Txn", .unary { call, message in transaction(call, message) })
-        methods.register("/etcdserverpb.KV/Compact", .unary { call, message in compact(call, message) })
+        methods.register(.range, .unary { call, message in range(call, message) })
+        methods.register(.put, .unary { call, message in put(call, message) })
+        methods.register(.deleteRange, .unary { call, message in deleteRange(call, message) })
+        methods.register(.txn, .unary { call, message in transaction(call, message) })
+        methods.register(.compact, .unary { call, message in compact(call, message) })
     }
 
     // MARK: Range

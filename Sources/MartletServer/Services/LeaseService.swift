@@ -26,12 +26,12 @@ struct LeaseService: Sendable {
     }
 
     func register(in methods: inout GRPCMethods) {
-        methods.register("/etcdserverpb.Lease/LeaseGrant", .unary { call, message in grant(call, message) })
-        methods.register("/etcdserverpb.Lease/LeaseRevoke", .unary { call, message in revoke(call, message) })
+        methods.register(.leaseGrant, .unary { call, message in grant(call, message) })
+        methods.register(.leaseRevoke, .unary { call, message in revoke(call, message) })
         methods.register(
-            "/etcdserverpb.Lease/LeaseKeepAlive", .streaming { call in KeepAliveStream(call: call, context: context) })
-        methods.register("/etcdserverpb.Lease/LeaseTimeToLive", .unary { call, message in timeToLive(call, message) })
-        methods.register("/etcdserverpb.Lease/LeaseLeases", .unary { call, message in leases(call, message) })
+            .leaseKeepAlive, .streaming { call in KeepAliveStream(call: call, context: context) })
+        methods.register(.leaseTimeToLive, .unary { call, message in timeToLive(call, message) })
+        methods.register(.leaseLeases, .unary { call, message in leases(call, message) })
     }
 
     // MARK: Writes

@@ -8,7 +8,7 @@ import SwiftProtobuf
 // none is validated or enabled, and there is never a downgrade to cancel.
 extension MaintenanceService {
     func registerDowngrade(in methods: inout GRPCMethods) {
-        methods.register(EtcdMethod.downgrade.rawValue, .unary { call, message in downgrade(call, message) })
+        methods.register(.downgrade, .unary { call, message in downgrade(call, message) })
     }
 
     private func downgrade(_ call: GRPCCall, _ message: ByteBuffer) {

@@ -13,10 +13,10 @@ extension MaintenanceService {
         let limits = SnapshotLimits()
         let slots = SnapshotSlots(max: limits.concurrentMax)
         methods.register(
-            EtcdMethod.snapshot.rawValue,
+            .snapshot,
             .streaming { [context] call in SnapshotCall(call, context: context, slots: slots, limits: limits) })
-        methods.register(EtcdMethod.hash.rawValue, .unary { call, _ in hash(call) })
-        methods.register(EtcdMethod.defragment.rawValue, .unary { call, message in defragment(call, message) })
+        methods.register(.hash, .unary { call, _ in hash(call) })
+        methods.register(.defragment, .unary { call, message in defragment(call, message) })
     }
 
     /// A checksum of all rows of this member's state: as in etcd it says something of this member at this moment, and

@@ -18,10 +18,10 @@ struct MaintenanceService: Sendable {
     static let etcdClusterVersion = "3.6.0"
 
     func register(in methods: inout GRPCMethods) {
-        methods.register("/etcdserverpb.Maintenance/Status", .unary { call, _ in status(call) })
-        methods.register("/etcdserverpb.Maintenance/HashKV", .unary { call, message in hashKV(call, message) })
-        methods.register("/etcdserverpb.Maintenance/MoveLeader", .unary { call, message in moveLeader(call, message) })
-        methods.register("/etcdserverpb.Maintenance/Alarm", .unary { call, message in alarm(call, message) })
+        methods.register(.status, .unary { call, _ in status(call) })
+        methods.register(.hashKV, .unary { call, message in hashKV(call, message) })
+        methods.register(.moveLeader, .unary { call, message in moveLeader(call, message) })
+        methods.register(.alarm, .unary { call, message in alarm(call, message) })
         registerWholeState(in: &methods)
         registerDowngrade(in: &methods)
     }

@@ -30,7 +30,7 @@ final class WatchService: Sendable {
     }
 
     func register(in methods: inout GRPCMethods) {
-        methods.register(EtcdMethod.watch.rawValue, .streaming { [self] call in open(call) })
+        methods.register(.watch, .streaming { [self] call in open(call) })
     }
 
     /// Ends all streams: their clients go to other members. Without it they would hold up the server's end.

@@ -14,12 +14,12 @@ struct ElectionService: Sendable {
     private static let missingLeader = GRPCStatus(.unknown, "\"leader\" field must be provided")
 
     func register(in methods: inout GRPCMethods) {
-        methods.register(EtcdMethod.electionCampaign.rawValue, .unary { call, message in campaign(call, message) })
-        methods.register(EtcdMethod.electionProclaim.rawValue, .unary { call, message in proclaim(call, message) })
-        methods.register(EtcdMethod.electionLeader.rawValue, .unary { call, message in leader(call, message) })
-        methods.register(EtcdMethod.electionResign.rawValue, .unary { call, message in resign(call, message) })
+        methods.register(.electionCampaign, .unary { call, message in campaign(call, message) })
+        methods.register(.electionProclaim, .unary { call, message in proclaim(call, message) })
+        methods.register(.electionLeader, .unary { call, message in leader(call, message) })
+        methods.register(.electionResign, .unary { call, message in resign(call, message) })
         methods.register(
-            EtcdMethod.electionObserve.rawValue,
+            .electionObserve,
             .streaming { call in LeaderObserver(call, context, watches.watches(on: call.eventLoop)) })
     }
 

@@ -12,8 +12,8 @@ struct LockService: Sendable {
     let watches: WatchService
 
     func register(in methods: inout GRPCMethods) {
-        methods.register(EtcdMethod.lock.rawValue, .unary { call, message in lock(call, message) })
-        methods.register(EtcdMethod.unlock.rawValue, .unary { call, message in unlock(call, message) })
+        methods.register(.lock, .unary { call, message in lock(call, message) })
+        methods.register(.unlock, .unary { call, message in unlock(call, message) })
     }
 
     private func lock(_ call: GRPCCall, _ message: ByteBuffer) {
