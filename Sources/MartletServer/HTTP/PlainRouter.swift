@@ -21,6 +21,8 @@ struct PlainRouter: Sendable {
     }
 
     private var routes: [String: Route] = [:]
+    /// Everything below a path, such as "/key/"; longer ones first.
+    private var subtrees: [(prefix: String, route: Route)] = []
     /// nil: everybody may ask, and no origins are named (the ports for metrics).
     private let access: AccessRules?
 
@@ -28,6 +30,22 @@ struct PlainRouter: Sendable {
 
     mutating func on(_ methods: [String], _ path: String, _ handler: @escaping Handler) {
         add(path, Route(methods: methods, otherMethod: .methodNotAllowed(methods), match: .whole(handler)))
+    }
+
+    /// Every path that begins with `prefix`, which ends with a slash, and has no route of its own. The longest prefix
+    /// wins.
+    mutating func on(_ methods: [String], below prefix: String, _ handler: @escaping Handler) {
+        add(below: prefix, methods, .whole(handler))
+    }
+
+    mutating func on(_ methods: [String], below prefix: String, stream handler: @escaping StreamHandler) {
+        add(below: prefix, methods, .stream(handler))
+    }
+
+    private mutating func add(below prefix: String, _ methods: [String], _ match: Match) {
+        precondition(prefix.hasSuffix("/") && !subtrees.contains { $0.prefix == prefix }, "two routes below \(prefix)")
+        subtrees.append((prefix, Route(methods: methods, otherMethod: .methodNotAllowed(methods), match: match)))
+        subtrees.sort { $0.prefix.utf8.count > $1.prefix.utf8.count }
     }
 
     /// POST alone, as the gateway has it.
@@ -50,7 +68,10 @@ struct PlainRouter: Sendable {
         if access != nil, request.method == "OPTIONS" {
             return .answer(PlainResponse(status: 200, contentType: "text/plain; charset=utf-8", body: ""))
         }
-        guard let route = routes[Self.canonical(request.path)] else { return .answer(Self.notFound) }
+        let path = Self.canonical(request.path)
+        guard let route = routes[path] ?? subtrees.first(where: { path.hasPrefix($0.prefix) })?.route else {
+            return .answer(Self.notFound)
+        }
         guard route.methods.contains(request.method) else { return .answer(route.otherMethod) }
         return route.match
     }

@@ -1,4 +1,5 @@
 import NIOCore
+import NIOEmbedded
 import Testing
 
 @testable import MartletServer
@@ -29,6 +30,26 @@ import Testing
         #expect(status(router, "POST", "/v3alpha/kv/put") == 404)
         #expect(status(router, "OPTIONS", "/anything") == 200)
         #expect(status(self.router(nil), "OPTIONS", "/health") == 405)
+    }
+
+    @Test func `the longest prefix answers for what has no route of its own`() {
+        func handler(_ text: String) -> PlainRouter.Handler { { _, _, respond in respond(.text(200, text)) } }
+        var router = router()
+        router.on(["GET", "PUT"], below: "/key/", handler("key"))
+        router.on(["GET"], below: "/key/of/", handler("below"))
+        router.on(["GET"], "/key/of/all", handler("all"))
+        func answer(_ method: String, _ target: String) -> String? {
+            let request = PlainRequest(method: method, target: target)
+            nonisolated(unsafe) var answer: String?
+            router.handle(request, on: EmbeddedEventLoop()) { answer = "\($0.status) \(String(buffer: $0.body))" }
+            return answer?.split(separator: "\n").first.map(String.init)
+        }
+        #expect(answer("PUT", "/key/a/b?x=1") == "200 key")
+        #expect(answer("GET", "/key/of/b") == "200 below")
+        #expect(answer("GET", "/key/of/all") == "200 all")
+        #expect(answer("PUT", "/key/of/b") == "405 Method Not Allowed")
+        #expect(answer("GET", "/key")?.hasPrefix("404") == true)
+        #expect(answer("GET", "/keys/a")?.hasPrefix("404") == true)
     }
 
     @Test func `only named hosts are answered (CVE-2018-5702)`() {
