@@ -64,6 +64,7 @@ package struct ServerConfiguration: Equatable, Sendable {
     package var initialCorruptCheck = false
     /// How often the leader compares the members; zero: never.
     package var corruptCheckTime = Duration.zero
+    package var runningHashCheckTime = Duration.seconds(5)
     /// Compare what compactions have left.
     package var compactHashCheck = false
     package static let compactHashCheckTimeDefault = Duration.seconds(60)
