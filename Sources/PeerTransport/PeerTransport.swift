@@ -29,9 +29,15 @@ package struct PeerAddress: Hashable, Sendable {
 /// What arrives from other members. Called on the transport's threads; must not block.
 package protocol PeerReceiver: AnyObject, Sendable {
     func received(_ messages: [Message])
+    /// The same for a message that comes alone, as most do where little is going on.
+    func received(_ message: Message)
     func unreachable(_ node: NodeID)
     /// Another member begins to stream a snapshot: where its chunks go, or nil to refuse it.
     func beginSnapshot(_ description: Message) -> (any SnapshotSink)?
+}
+
+extension PeerReceiver {
+    package func received(_ message: Message) { received([message]) }
 }
 
 /// A snapshot that can be read from its start, chunk by chunk, on one thread.

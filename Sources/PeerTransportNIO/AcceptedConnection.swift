@@ -166,14 +166,20 @@ final class AcceptedConnection: PeerConnectionOwner, @unchecked Sendable {
     func readCompleted(_ connection: PeerConnection) {
         let bytes = connection.takeReceivedBytes()
         guard bytes > 0 || !batch.isEmpty else { return }
-        let messages = batch
+        let count = batch.count
         counters?.update {
             $0.receivedBytes += UInt64(bytes)
-            $0.receivedMessages += UInt64(messages.count)
+            $0.receivedMessages += UInt64(count)
         }
-        guard !messages.isEmpty else { return }
+        guard count > 0 else { return }
+        if count == 1 {
+            let message = batch[0]
+            batch.removeAll(keepingCapacity: true)
+            return context.receiver.received(message)
+        }
+        let messages = batch
         batch = []
-        batch.reserveCapacity(min(messages.count, 64))
+        batch.reserveCapacity(min(count, 64))
         context.receiver.received(messages)
     }
 

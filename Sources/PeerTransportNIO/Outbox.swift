@@ -95,9 +95,10 @@ struct Outbox {
         return true
     }
 
-    /// The next frames to write, about as many as a socket is handed at once. With none left, the draining is over.
-    mutating func take() -> [Frame] {
-        guard isUp else { return [] }
+    /// Puts the next frames to write into `taken`, which is empty: about as many as a socket is handed at once. With
+    /// none left, the draining is over. Two arrays take turns, so that they keep their memory.
+    mutating func take(into taken: inout [Frame]) {
+        guard isUp else { return }
         var total = 0
         var count = 0
         while count < frames.count, count == 0 || total + frames[count].buffer.readableBytes <= limits.writeBytes {
@@ -106,14 +107,11 @@ struct Outbox {
         }
         guard count > 0 else {
             isDraining = false
-            return []
+            return
         }
-        if count == frames.count {
-            defer { frames = [] }
-            return frames
-        }
-        defer { frames.removeFirst(count) }
-        return Array(frames[..<count])
+        if count == frames.count { return swap(&frames, &taken) }
+        taken.append(contentsOf: frames[..<count])
+        frames.removeFirst(count)
     }
 
     /// Those have been written, or have failed to be.

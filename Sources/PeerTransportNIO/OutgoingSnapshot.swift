@@ -250,10 +250,7 @@ final class OutgoingSnapshot: PeerConnectionOwner, @unchecked Sendable {
                 let pause = Int64(Double(bytes) / Double(rate) * 1e9)
                 nextChunkAt = max(nextChunkAt, .now()) + .nanoseconds(pause)
             }
-            let isOpen = connection.write(chunk.frame) { [weak connection] succeeded in
-                if succeeded { connection?.noteProgress() }
-            }
-            guard isOpen else { return }
+            guard connection.write(chunk.frame) else { return }
         }
         if waiting.isEmpty, isSourceAtEnd {
             stage = .ending
@@ -263,6 +260,10 @@ final class OutgoingSnapshot: PeerConnectionOwner, @unchecked Sendable {
         } else if waiting.isEmpty, !isReading, !isSourceAtEnd {
             read()
         }
+    }
+
+    func wrote(_ connection: PeerConnection, succeeded: Bool) {
+        if succeeded { connection.noteProgress() }
     }
 
     private func mayGoNow() -> Bool {

@@ -47,6 +47,8 @@ protocol PeerConnectionOwner: AnyObject {
     ) throws(PeerWireError)
     /// All that a read brought has been delivered.
     func readCompleted(_ connection: PeerConnection)
+    /// What ``PeerConnection/write(_:)`` was given has been written, or never will be.
+    func wrote(_ connection: PeerConnection, succeeded: Bool)
     /// About once per ping interval.
     func tick(_ connection: PeerConnection, now: NIODeadline)
     /// How long a ping took, in nanoseconds.
@@ -58,6 +60,7 @@ protocol PeerConnectionOwner: AnyObject {
 extension PeerConnectionOwner {
     func connectionUp(_ connection: PeerConnection, welcome: PeerWelcome) {}
     func readCompleted(_ connection: PeerConnection) {}
+    func wrote(_ connection: PeerConnection, succeeded: Bool) {}
     func tick(_ connection: PeerConnection, now: NIODeadline) {}
     func measured(roundTrip: UInt64) {}
 }
@@ -163,9 +166,9 @@ final class PeerConnection: ChannelInboundHandler, @unchecked Sendable {
         context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes)), promise: nil)
     }
 
-    /// Writes sealed frames with one flush. False when the connection is no longer open; `completion` is called
+    /// Writes sealed frames with one flush. False when the connection is no longer open; the owner is told of the end
     /// otherwise, once, possibly before this returns.
-    func write(_ frames: [ByteBuffer], completion: @escaping (Bool) -> Void) -> Bool {
+    func write(_ frames: some BidirectionalCollection<ByteBuffer>) -> Bool {
         guard let context, stage == .up, let last = frames.last else { return false }
         for frame in frames.dropLast() {
             sentBytes += frame.readableBytes
@@ -173,12 +176,15 @@ final class PeerConnection: ChannelInboundHandler, @unchecked Sendable {
         }
         sentBytes += last.readableBytes
         let promise = eventLoop.makePromise(of: Void.self)
+        // It holds nothing but this connection, which costs no allocation.
         promise.futureResult.assumeIsolated().whenComplete { result in
-            if case .success = result { completion(true) } else { completion(false) }
+            if case .success = result { self.wrote(true) } else { self.wrote(false) }
         }
         context.writeAndFlush(wrapOutboundOut(last), promise: promise)
         return true
     }
+
+    private func wrote(_ succeeded: Bool) { owner?.wrote(self, succeeded: succeeded) }
 
     /// The socket has taken what it could not take at first: somebody reads at the other end.
     func noteProgress() { lastSign = .now() }

@@ -34,7 +34,18 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
     private var loggedReasons: Set<String> = []
     private var stopPromise: EventLoopPromise<Void>?
     private var isInDrain = false
-    private var isWriting = false
+    /// What the connection was handed to write, until it has.
+    private var underway: Underway?
+    /// Empty between the rounds of writing: kept for its memory.
+    private var frames: [Outbox.Frame] = []
+
+    private struct Underway {
+        var epoch: Int
+        var messages = 0
+        var bytes = 0
+        /// Of the last frame, to be used again.
+        var buffer: ByteBuffer
+    }
 
     /// So many rounds of writing without letting other connections of the event loop have their turn.
     private static let drainRounds = 16
@@ -86,45 +97,52 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
 
     /// Writes until nothing is left or the socket is full.
     private func drain() {
-        guard case .connected(let connection) = phase, !isInDrain, !isWriting else { return }
+        guard case .connected(let connection) = phase, !isInDrain, underway == nil else { return }
         isInDrain = true
         defer { isInDrain = false }
         for _ in 0..<Self.drainRounds {
-            var (frames, epoch) = outbox.withLock { ($0.take(), $0.epoch) }
-            if frames.isEmpty { return }
-            var written = (messages: 0, bytes: 0)
+            var frames: [Outbox.Frame] = []
+            swap(&frames, &self.frames)
+            defer {
+                frames.removeAll(keepingCapacity: true)
+                swap(&frames, &self.frames)
+            }
+            let epoch = outbox.withLock { outbox in
+                outbox.take(into: &frames)
+                return outbox.epoch
+            }
             for position in frames.indices {
                 frames[position].buffer.withUnsafeMutableReadableBytes { PeerFrame.seal($0) }
-                written.messages += frames[position].messages
-                written.bytes += frames[position].buffer.readableBytes
             }
-            let buffers = frames.map(\.buffer)
-            frames = []
-            isWriting = true
-            let isOpen = connection.write(buffers) { [written] succeeded in
-                self.finishedWriting(written, buffers: buffers, epoch: epoch, succeeded: succeeded)
+            guard let last = frames.last else { return }
+            var writing = Underway(epoch: epoch, buffer: last.buffer)
+            for frame in frames {
+                writing.messages += frame.messages
+                writing.bytes += frame.buffer.readableBytes
             }
-            if !isOpen { isWriting = false }
-            if isWriting || !isOpen { return }
+            underway = writing
+            let isOpen = connection.write(frames.lazy.map { $0.buffer })
+            if !isOpen { underway = nil }
+            if underway != nil || !isOpen { return }
         }
         // It still counts as draining: nobody else will.
         eventLoop.execute { self.drain() }
     }
 
-    private func finishedWriting(
-        _ written: (messages: Int, bytes: Int), buffers: [ByteBuffer], epoch: Int, succeeded: Bool
-    ) {
-        isWriting = false
-        var kept = buffers.last
+    func wrote(_ connection: PeerConnection, succeeded: Bool) {
+        // What a connection before this one was to write is not underway any more.
+        guard let written = underway, case .connected(let current) = phase, current === connection else { return }
+        underway = nil
+        var kept: ByteBuffer? = written.buffer
         // Emptied when it is used again: here the write that has just ended still holds it, and it would be copied.
         if let capacity = kept?.capacity, capacity > context.options.limits.keptBufferBytes { kept = nil }
-        outbox.withLock { $0.finished(written, epoch: epoch, kept: kept) }
+        outbox.withLock { $0.finished((written.messages, written.bytes), epoch: written.epoch, kept: kept) }
         guard succeeded else { return }
         counters.update {
             $0.sentMessages += UInt64(written.messages)
             $0.sentBytes += UInt64(written.bytes)
         }
-        guard !isInDrain, case .connected(let connection) = phase else { return }
+        guard !isInDrain else { return }
         connection.noteProgress()
         drain()
     }
@@ -222,7 +240,7 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
 
     /// Everything that waits is lost; the next attempt comes after a pause.
     private func failed(_ reason: String) {
-        isWriting = false
+        underway = nil
         let wasUp = outbox.withLock { $0.isUp }
         let isReportDue = takeDown() > 0 && outbox.withLock { $0.claimReport(interval: timings.unreachableInterval) }
         counters.update { $0.failures += 1 }

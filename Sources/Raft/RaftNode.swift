@@ -154,7 +154,7 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
     /// The world's monotonic clock, in nanoseconds.
     package func now() -> UInt64 { world.now() }
 
-    package func propose(_ proposal: CommandProposal<Machine>) { consensus.post(.propose(proposal)) }
+    package func propose(_ proposal: consuming CommandProposal<Machine>) { consensus.post(.propose(consume proposal)) }
 
     package func propose(_ proposals: [CommandProposal<Machine>]) {
         guard !proposals.isEmpty else { return }
@@ -163,14 +163,14 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
 
     /// The same for a request that has nobody beside it: it is worked off on the caller's own thread where that is free
     /// and the disk is quick, since waking other threads would take longer than the work. May block for one fdatasync.
-    package func proposeAlone(_ proposal: CommandProposal<Machine>) {
+    package func proposeAlone(_ proposal: consuming CommandProposal<Machine>) {
         let lastSync = published.lastSyncNanoseconds.load(ordering: .relaxed)
         if lastSync < options.quickSyncNanoseconds, proposal.payload.count <= options.inlineEntryBytes,
             proposal.isQuick
         {
-            consensus.postAndRun(.propose(proposal))
+            consensus.postAndRun(.propose(consume proposal))
         } else {
-            consensus.post(.propose(proposal))
+            consensus.post(.propose(consume proposal))
         }
     }
 
@@ -233,6 +233,8 @@ private final class NodeReceiver<Machine: NodeMachine>: PeerReceiver {
     }
 
     func received(_ messages: [Message]) { consensus.post(.received(messages)) }
+
+    func received(_ message: Message) { consensus.post(.receivedAlone(message)) }
 
     func unreachable(_ node: NodeID) { consensus.post(.unreachable(node)) }
 

@@ -66,6 +66,7 @@ struct ReplyBatch<Answer: Sendable> {
     }
 
     private static var pilesMax: Int { 64 }
+    private static var keptReplies: Int { 16 }
 
     private var piles: [Pile] = []
     private var last: Pile?
@@ -95,10 +96,15 @@ struct ReplyBatch<Answer: Sendable> {
         for place in 0..<piles.count {
             let pile = piles[place]
             guard !pile.replies.isEmpty else { continue }
-            let replies = pile.replies
-            pile.replies = []
+            var replies: [Reply<Answer>] = []
+            swap(&replies, &pile.replies)
             pile.expected = min(replies.count, 1024)
             pile.sink.deliver(replies)
+            // A small one is used again, which helps where the sink has let go of it. A large one costs little a reply.
+            if replies.capacity <= Self.keptReplies {
+                replies.removeAll(keepingCapacity: true)
+                swap(&replies, &pile.replies)
+            }
         }
         if piles.count > Self.pilesMax {
             piles = []

@@ -28,13 +28,20 @@ enum LogRecord: Equatable {
     case cut(LogPlace)
 
     static let entryHeadBytes = 17
+    static let hardStateBytes = 24
 
     static func encode(_ state: HardState) -> [UInt8] {
-        var writer = ByteWriter(reservingCapacity: 24)
-        writer.write(state.term.rawValue)
-        writer.write(state.votedFor?.rawValue ?? 0)
-        writer.write(state.commit.rawValue)
-        return writer.finish()
+        [UInt8](unsafeUninitializedCapacity: hardStateBytes) { memory, count in
+            write(state, to: UnsafeMutableRawBufferPointer(memory))
+            count = hardStateBytes
+        }
+    }
+
+    /// Writes a hard state's record into memory of exactly its size.
+    static func write(_ state: HardState, to memory: UnsafeMutableRawBufferPointer) {
+        memory.storeBytes(of: state.term.rawValue.littleEndian, toByteOffset: 0, as: UInt64.self)
+        memory.storeBytes(of: (state.votedFor?.rawValue ?? 0).littleEndian, toByteOffset: 8, as: UInt64.self)
+        memory.storeBytes(of: state.commit.rawValue.littleEndian, toByteOffset: 16, as: UInt64.self)
     }
 
     static func encode(_ place: LogPlace) -> [UInt8] {

@@ -91,7 +91,7 @@ final class ApplyStage<Machine: NodeMachine>: Stage {
         case .refused(let sequences, let failure):
             for sequence in sequences { settle(sequence, .failure(failure)) }
         case .apply(let entries):
-            held.append(contentsOf: entries)
+            if held.isEmpty { held = entries } else { held.append(contentsOf: entries) }
             try applyHeld()
         case .read(let tickets, let index, let deadline):
             waitingReads.append((index, tickets, deadline))

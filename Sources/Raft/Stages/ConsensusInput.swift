@@ -40,6 +40,7 @@ package enum ConsensusInput<Machine: NodeMachine>: Sendable {
 
     // From the transport.
     case received([Message])
+    case receivedAlone(Message)
     case unreachable(NodeID)
     case snapshotArrived(Message, Machine.Staged)
     case snapshotSent(to: NodeID, succeeded: Bool)

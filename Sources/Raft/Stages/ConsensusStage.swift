@@ -52,7 +52,9 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
     /// them.
     private var loading: [(peer: NodeID, waiting: [Message], isLoaded: Bool)] = []
 
-    // One batch's output, kept between batches for its memory.
+    // What one batch brings in and puts out, kept between batches for its memory.
+    private var gathered: [CommandProposal<Machine>] = []
+    private var proposals: [Proposal] = []
     private var logBatch: [LogInput] = []
     private var messages: [Message] = []
     private var readsReady: [(index: LogIndex, read: PendingRead)] = []
@@ -98,6 +100,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         tick(now: now)
         var commands: [CommandProposal<Machine>] = []
         var reads: [Ticket<Machine.View>] = []
+        swap(&commands, &gathered)
         for input in inputs {
             switch input {
             case .propose(let proposal): commands.append(proposal)
@@ -116,6 +119,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         // Lets go of the payloads: whoever holds one alone can write into it.
         inputs.removeAll(keepingCapacity: true)
         propose(&commands, now: now)
+        swap(&commands, &gathered)
         read(&reads, now: now)
         retryReads(now: now)
         transfers.expire(now: now)
@@ -156,10 +160,8 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
             let conclusion = change(to: new, now: now)
             ticket.sink.deliver([Reply(token: ticket.token, answer: .success(conclusion))])
         case .received(let received):
-            for message in received where isAcceptable(message) {
-                core.step(.received(stamped(message)), into: &effects)
-                if case .transferLeadership(let target) = message.body { passedOn(target, by: message.from) }
-            }
+            for message in received { receive(message) }
+        case .receivedAlone(let message): receive(message)
         case .unreachable(let node): core.step(.unreachable(node), into: &effects)
         case .snapshotArrived(let message, let snapshot):
             guard case .installSnapshot(let description) = message.body else { return }
@@ -209,6 +211,12 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         return .taken
     }
 
+    private func receive(_ message: Message) {
+        guard isAcceptable(message) else { return }
+        core.step(.received(stamped(message)), into: &effects)
+        if case .transferLeadership(let target) = message.body { passedOn(target, by: message.from) }
+    }
+
     /// A forwarded proposal that nobody could apply must not get into the log, whoever sends it.
     private func isAcceptable(_ message: Message) -> Bool {
         guard case .propose(let proposals) = message.body else { return true }
@@ -242,21 +250,22 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
 
     private func propose(_ commands: inout [CommandProposal<Machine>], now: UInt64) {
         guard !commands.isEmpty else { return }
-        var taken: [CommandProposal<Machine>] = []
-        swap(&taken, &commands)
-        propose(consume taken, deadline: now + options.requestTimeoutNanoseconds)
+        propose(&commands, deadline: now + options.requestTimeoutNanoseconds)
+        commands.removeAll(keepingCapacity: true)
     }
 
-    private func propose(_ commands: consuming [CommandProposal<Machine>], deadline: UInt64) {
+    private func propose(_ commands: inout [CommandProposal<Machine>], deadline: UInt64) {
         let pendingCount = outlets.published.pendingProposals.load(ordering: .relaxed)
         guard pendingCount + commands.count <= options.maxPendingRequests else {
             return answer(commands[...], .tooManyRequests, deadline: deadline)
         }
         var proposals: [Proposal] = []
+        swap(&proposals, &self.proposals)
         proposals.reserveCapacity(commands.count)
         var pending: [PendingProposal<Machine>] = []
         pending.reserveCapacity(commands.count)
-        let stamp = core.currentRole == .leader ? outlets.stamp : nil
+        let isLeader = core.currentRole == .leader
+        let stamp = isLeader ? outlets.stamp : nil
         for place in 0..<commands.count {
             var payload: [UInt8] = []
             swap(&payload, &commands[place].payload)
@@ -270,6 +279,10 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         if let (count, refusal) = submit(proposals, pending: pending, deadline: deadline) {
             answer(commands.suffix(count), refusal, deadline: deadline)
         }
+        // A follower passes on the very array.
+        guard isLeader else { return }
+        proposals.removeAll(keepingCapacity: true)
+        swap(&proposals, &self.proposals)
     }
 
     private func answer(_ commands: ArraySlice<CommandProposal<Machine>>, _ failure: RequestFailure, deadline: UInt64) {
@@ -291,7 +304,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         if hasFoundLeader {
             let waiting = parked
             parked = []
-            for group in waiting { propose(group.commands, deadline: group.deadline) }
+            for var group in waiting { propose(&group.commands, deadline: group.deadline) }
             hasFoundLeader = false
             carryOutEffects()
         }

@@ -6,6 +6,11 @@ struct EntryCache {
     /// Entries before this place in the array have been evicted; the array is shifted when they are the greater part.
     private var head = 0
     private var payloadBytes = 0
+    /// What was appended last, and just before, as it came: mostly that is what is asked for, by everyone, and then
+    /// nothing is copied. (A follower hears that one is committed when it gets the next.) Empty when anything of it is
+    /// gone.
+    private var newest: [Entry] = []
+    private var previous: [Entry] = []
     /// What ``evict(applied:)`` leaves.
     var limitBytes: Int
 
@@ -22,9 +27,12 @@ struct EntryCache {
         }
         for entry in new { payloadBytes += entry.payload.count }
         entries.append(contentsOf: new)
+        previous = newest
+        newest = new
     }
 
     mutating func truncate(from index: LogIndex) {
+        forgetBatches(from: index)
         while head < entries.count, let last = entries.last, last.index >= index {
             payloadBytes -= last.payload.count
             entries.removeLast()
@@ -33,6 +41,8 @@ struct EntryCache {
 
     mutating func removeAll() {
         entries = []
+        newest = []
+        previous = []
         head = 0
         payloadBytes = 0
     }
@@ -44,6 +54,8 @@ struct EntryCache {
         let from = head + Int(first.rawValue - start.rawValue)
         let to = head + Int(end.rawValue - start.rawValue)
         guard to <= entries.count else { return nil }
+        if newest.first?.index == first, newest.count == to - from { return newest }
+        if previous.first?.index == first, previous.count == to - from { return previous }
         if from == 0 && to == entries.count { return entries }
         return Array(entries[from..<to])
     }
@@ -53,6 +65,7 @@ struct EntryCache {
         while payloadBytes + (entries.count - head) * 64 > limitBytes, head < entries.count,
             entries[head].index <= applied
         {
+            forgetBatches(through: entries[head].index)
             payloadBytes -= entries[head].payload.count
             entries[head].payload = []
             head += 1
@@ -63,11 +76,23 @@ struct EntryCache {
     /// Drops everything up to `index`: the log was cut there.
     mutating func drop(upTo index: LogIndex) {
         while head < entries.count, entries[head].index <= index {
+            forgetBatches(through: entries[head].index)
             payloadBytes -= entries[head].payload.count
             entries[head].payload = []
             head += 1
         }
         dropEvicted()
+    }
+
+    private mutating func forgetBatches(from index: LogIndex) {
+        if let last = newest.last, last.index >= index { newest = [] }
+        if let last = previous.last, last.index >= index { previous = [] }
+    }
+
+    /// For their memory only: what is evicted is not handed out in any case.
+    private mutating func forgetBatches(through index: LogIndex) {
+        if let first = newest.first, first.index <= index { newest = [] }
+        if let first = previous.first, first.index <= index { previous = [] }
     }
 
     private mutating func dropEvicted() {

@@ -105,10 +105,12 @@ final class LogStage<Machine: NodeMachine>: Stage {
         // entries of a term that was never entered are not.
         if var state = write.hardState {
             if outlets.options.votesAreNotPersisted { state.votedFor = nil }
-            let record = LogRecord.encode(state)
-            // Every segment starts with the newest one, so that older segments can go.
-            log.preamble = [PreambleRecord(kind: LogRecordKind.hardState.record, payload: record)]
-            try append(.hardState, record)
+            // Every segment starts with the newest one, so that older segments can go. It is written over the one
+            // before: nearly every write has one, since the commit index moves.
+            log.preamble[0].payload.withUnsafeMutableBytes { LogRecord.write(state, to: $0) }
+            _ = try log.append(kind: LogRecordKind.hardState.record, byteCount: LogRecord.hardStateBytes) {
+                LogRecord.write(state, to: $0)
+            }
         }
         for entry in write.entries {
             precondition(

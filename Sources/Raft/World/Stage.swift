@@ -20,17 +20,18 @@ package protocol Stage: AnyObject, SendableMetatype {
 package protocol Mailbox<Input>: AnyObject, Sendable {
     associatedtype Input: Sendable
 
-    func post(_ input: Input)
+    /// Consuming, as what it holds may be written into by the stage: a poster that still held it would cost a copy.
+    func post(_ input: consuming Input)
     func post(contentsOf inputs: [Input])
     /// Puts the input in without waking the stage: it is seen when something else wakes it.
     func postQuietly(_ input: Input)
     /// Puts the input in, and has the stage work it off on the caller's own thread if it is at rest. For small work
     /// only, where waking a thread would cost more than the work (a lone client waits for every such wake).
-    func postAndRun(_ input: Input)
+    func postAndRun(_ input: consuming Input)
 }
 
 extension Mailbox {
-    package func postAndRun(_ input: Input) { post(input) }
+    package func postAndRun(_ input: consuming Input) { post(input) }
 }
 
 /// The system gives no thread.

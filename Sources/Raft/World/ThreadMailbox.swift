@@ -34,9 +34,9 @@ final class ThreadMailbox<Input: Sendable>: Mailbox, @unchecked Sendable {
         lock.deallocate()
     }
 
-    func post(_ input: Input) {
+    func post(_ input: consuming Input) {
         pthread_mutex_lock(lock)
-        pending.append(input)
+        pending.append(consume input)
         let mustWake = isAsleep && runner != pthread_self()
         if mustWake { isAsleep = false }
         pthread_mutex_unlock(lock)
@@ -66,9 +66,9 @@ final class ThreadMailbox<Input: Sendable>: Mailbox, @unchecked Sendable {
         pthread_mutex_unlock(lock)
     }
 
-    func postAndRun(_ input: Input) {
+    func postAndRun(_ input: consuming Input) {
         pthread_mutex_lock(lock)
-        pending.append(input)
+        pending.append(consume input)
         let run = isClosed ? nil : runIfAtRest
         pthread_mutex_unlock(lock)
         if let run, run() { return }

@@ -117,7 +117,7 @@ package final class SimulatedNetwork {
                     return
                 }
                 delivered += 1
-                target.receiver.received([message])
+                target.receiver.received(message)
             }
         }
     }

@@ -166,14 +166,9 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
             let status = running.node.published.status
             guard status.role == .leader else { throw .notLeader(leader: status.leader) }
         }
-        var payload: [UInt8] = []
-        payload.reserveCapacity(ProposalID.encodedBytes + 1 + command.count)
-        payload.append(contentsOf: repeatElement(0, count: ProposalID.encodedBytes))
-        payload.append(Adapter.commandMark)
-        payload.append(contentsOf: command)
         let start = monotonicNanoseconds()
         do throws(RaftError) {
-            let answer = try await ask(payload, of: running)
+            let answer = try await ask(command, of: running)
             metrics.proposed(nanoseconds: monotonicNanoseconds() - start, succeeded: true)
             switch answer {
             case .response(let response): return response
@@ -191,19 +186,30 @@ public final class RaftMember<Machine: StateMachine>: Sendable {
 
     /// A leader that is handing over takes nothing that a follower passes on, and says so: then it is proposed anew, to
     /// the next leader, which does no harm, since nobody has taken it.
-    private func ask(_ payload: [UInt8], of running: Running) async throws(RaftError) -> Adapter.Result {
+    private func ask(_ command: [UInt8], of running: Running) async throws(RaftError) -> Adapter.Result {
         let (timeout, heartbeat) = settings.withLock { ($0.value.requestTimeout, $0.value.heartbeatInterval) }
         let end = ContinuousClock.now + timeout
         while true {
             do throws(RaftError) {
                 return try await proposals.ask { ticket in
-                    running.node.propose(CommandProposal(payload: payload, ticket: ticket))
+                    // Made where it is given away: who holds it alone can write the proposal's number into it.
+                    running.node.propose(CommandProposal(payload: Self.payload(of: command), ticket: ticket))
                 }
             } catch {
                 guard error == .noLeader, ContinuousClock.now + heartbeat < end else { throw error }
                 try await pause()
             }
         }
+    }
+
+    /// What goes into the log for a command; the room for the proposal's id is still free.
+    private static func payload(of command: [UInt8]) -> [UInt8] {
+        var payload: [UInt8] = []
+        payload.reserveCapacity(ProposalID.encodedBytes + 1 + command.count)
+        payload.append(contentsOf: repeatElement(0, count: ProposalID.encodedBytes))
+        payload.append(Adapter.commandMark)
+        payload.append(contentsOf: command)
+        return payload
     }
 
     /// The stages answer "stopped" when the member fails, a moment before it is known why.

@@ -49,6 +49,11 @@ final class RequestSink<Answer: Sendable>: ReplySink {
     }
 
     func deliver(_ replies: [Reply<Answer>]) {
+        if replies.count == 1 {
+            let (waiter, end) = state.withLock { ($0.waiting.removeValue(forKey: replies[0].token), $0.end) }
+            waiter?.resume(returning: replies[0].answer.mapError { RaftError($0, end: end) })
+            return
+        }
         // By places: this code is not specialised, and there iterating costs an allocation a reply.
         var ready: [(waiter: Waiter, place: Int)] = []
         ready.reserveCapacity(replies.count)

@@ -74,7 +74,7 @@ public final class TransportInbox: Sendable {
     ///   - message: as ``MessageTransport/send(_:to:)`` was given it.
     ///   - sender: who the transport knows to have sent it.
     public func receive(_ message: [UInt8], from sender: NodeID) throws(MalformedMessage) {
-        receiver.received([try decode(message, from: sender)])
+        receiver.received(try decode(message, from: sender))
     }
 
     /// Messages to that member do not get there.
