@@ -79,6 +79,12 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
         return nil
     }
 
+    /// Whether a metadata field, if it is there, is text: what is not is repaired where it is read.
+    package func isText(_ name: StaticString) -> Bool {
+        for field in fields where field.name.equals(name) { return field.value.isUTF8 }
+        return true
+    }
+
     /// All fields of the request that are not gRPC's own, in order.
     package var allMetadata: [(name: String, value: String)] {
         fields.map { ($0.name.string, $0.value.string) }

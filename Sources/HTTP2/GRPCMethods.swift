@@ -58,7 +58,7 @@ package struct GRPCMethods: Sendable {
     /// Puts a gate before every method that is registered so far: a call that it refuses ends with its status, and the
     /// method does not hear of it. The gate sees a unary call's message, and nil where a streaming call begins.
     package mutating func gate(
-        _ refusal: @escaping @Sendable (_ path: String, _ message: ByteBuffer?) -> GRPCStatus?
+        _ refusal: @escaping @Sendable (_ call: GRPCCall, _ path: String, _ message: ByteBuffer?) -> GRPCStatus?
     ) {
         all = all.map { method in
             let path = method.path
@@ -66,11 +66,12 @@ package struct GRPCMethods: Sendable {
                 switch method.handler {
                 case .unary(let handle):
                     .unary { call, message in
-                        if let status = refusal(path, message) { call.finish(status) } else { handle(call, message) }
+                        guard let status = refusal(call, path, message) else { return handle(call, message) }
+                        call.finish(status)
                     }
                 case .streaming(let begin):
                     .streaming { call in
-                        guard let status = refusal(path, nil) else { return begin(call) }
+                        guard let status = refusal(call, path, nil) else { return begin(call) }
                         call.finish(status)
                         return NobodyReceiver()
                     }

@@ -1,5 +1,5 @@
 /// `grpc-timeout`: at most eight digits and a unit.
-enum GRPCTimeout {
+package enum GRPCTimeout {
     /// More than this is no deadline that anyone would see pass, and keeps sums of times within their type.
     static let nanosecondsMax: Int64 = 10 * 365 * 86_400 * 1_000_000_000
 
@@ -23,6 +23,12 @@ enum GRPCTimeout {
         }
         let (nanoseconds, overflow) = value.multipliedReportingOverflow(by: unit)
         return overflow ? nanosecondsMax : min(nanoseconds, nanosecondsMax)
+    }
+
+    /// The same, of a field of another protocol that has it.
+    package static func parse(_ text: String) -> Int64? {
+        var text = text
+        return text.withUTF8 { parse($0) }
     }
 
     /// The finest unit in which it fits, rounded up: a peer that gives up early would make a lie of the deadline.

@@ -16,6 +16,8 @@ struct HTTP2Bytes {
 
     var string: String { String(decoding: bytes, as: UTF8.self) }
 
+    var isUTF8: Bool { String(validating: bytes, as: UTF8.self) != nil }
+
     func equals(_ text: StaticString) -> Bool {
         let bytes = bytes
         return bytes.count == text.utf8CodeUnitCount

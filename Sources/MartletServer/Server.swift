@@ -39,6 +39,8 @@ package final class Server: Sendable {
 
     /// How long open calls may go on after the server was asked to stop.
     private static let drainTime = TimeAmount.seconds(5)
+    /// How much of it is for telling those who still wait that the server stops.
+    private static let refusalTime = TimeAmount.milliseconds(500)
 
     /// Runs a member until it is told to stop (SIGTERM, SIGINT) or has to stop by itself.
     /// - Throws: a ``ConfigurationError`` with one sentence that says what to do.
@@ -191,7 +193,15 @@ package final class Server: Sendable {
             snapshotReceiver: StateSnapshotReceiver(engines: directory.engines),
             trace: { event in MemberLog.log(event, to: logger) { hex($0.rawValue) } },
             failed: { failure in signals.fail(failure) })
+        let connectedSince: @Sendable (NodeID) -> UInt64? = { peer in
+            transport.statistics.peers.first { $0.node == peer }?.connectedSince
+        }
+        let timeouts = TimeoutCauses(
+            own: memberID, requestNanoseconds: options.requestTimeoutNanoseconds,
+            electionNanoseconds: UInt64(configuration.electionTimeoutMilliseconds) * 1_000_000,
+            connectedSince: connectedSince)
         environment.leaderChanged = { before, status, _ in
+            timeouts.leaderChanged(to: status.leader, at: NIODeadline.now().uptimeNanoseconds)
             Self.log(leaderBefore: before, status, roster, to: logger)
         }
         environment.runInBackground = { work in SystemThread.start(name: "wal-fill", work) }
@@ -234,7 +244,8 @@ package final class Server: Sendable {
                 transactionOperationsMax: configuration.maxTxnOps,
                 quotaBytes: configuration.quotaBytes),
             eventLoops: Array(group.makeIterator()), workers: workers,
-            sizes: StateSizes(growth: growth) { directory.engines.size() }, leaseClock: leaseClock)
+            sizes: StateSizes(growth: growth) { directory.engines.size() }, leaseClock: leaseClock,
+            timeouts: timeouts)
 
         hashes.open(
             view: { [node] in node.published.status.isJoining ? nil : node.published.view.store },
@@ -261,10 +272,7 @@ package final class Server: Sendable {
         ).register(in: &methods)
         let rules = MembershipRules(
             isStrict: configuration.strictReconfigCheck, learnersMax: configuration.maxLearners, own: memberID,
-            connectedFor: { peer in
-                let since = transport.statistics.peers.first { $0.node == peer }?.connectedSince
-                return since.map { NIODeadline.now().uptimeNanoseconds - $0 }
-            },
+            connectedFor: { peer in connectedSince(peer).map { NIODeadline.now().uptimeNanoseconds - $0 } },
             isRemoved: { roster.isRemoved($0) })
         ClusterService(context: context, rules: rules).register(in: &methods)
         MaintenanceService(context: context).register(in: &methods)
@@ -283,9 +291,10 @@ package final class Server: Sendable {
         watches.register(in: &methods)
         LockService(context: context, watches: watches).register(in: &methods)
         ElectionService(context: context, watches: watches).register(in: &methods)
-        // After the last service: whatever it is, a learner answers only what is good for one.
-        let learnerGate = LearnerGate(published: node.published)
-        methods.gate { learnerGate.refusal($0, $1) }
+        // After the last service: whatever it is, a learner answers only what is good for one, and who wants a leader
+        // is told that there is none.
+        let callGate = CallGate(published: node.published)
+        methods.gate { callGate.refusal($0, $1, $2) }
         door = FrontDoor(
             FrontDoor.Parts(
                 methods: methods, context: context, eventLoops: Array(group.makeIterator()),
@@ -418,7 +427,12 @@ package final class Server: Sendable {
         compactor?.stop()
         watches.stop()
         door.drain(deadline: deadline)
-        while door.connectionCount > 0, NIODeadline.now() < deadline { Thread.sleep(forTimeInterval: 0.01) }
+        func waitForClients(until limit: NIODeadline) {
+            while door.connectionCount > 0, NIODeadline.now() < limit { Thread.sleep(forTimeInterval: 0.01) }
+        }
+        waitForClients(until: deadline - Self.refusalTime)
+        context.refuseWaiting()
+        waitForClients(until: deadline)
         node.stop()
         try? group.syncShutdownGracefully()
         try? workers.syncShutdownGracefully()

@@ -9,8 +9,12 @@ package enum RequestFailure: Error, Hashable, Sendable {
     case tooManyRequests
     /// The time for an answer is up. The request may still take effect.
     case timedOut
-    /// The same, while the leader changed.
+    /// The same, while nobody led: nothing was taken.
+    case timedOutWithoutLeader
+    /// As ``timedOut``, where the server knows more of it than this node does: the leader changed meanwhile.
     case timedOutByLeaderFailure
+    /// The same: a connection to those it takes was lost.
+    case timedOutByLostConnection
     /// The configuration change was not taken, and why.
     case configurationRefused(ConfigurationRefusal)
     case notMember

@@ -37,7 +37,8 @@ final class Gateway: Sendable {
             } else {
                 router.onPost(route.path, otherMethod: Self.wrongMethod) { [self] request, answer in
                     GatewayStream(
-                        route: route, limits: limits, metadata: metadata(of: request), answer: answer,
+                        route: route, limits: limits, metadata: metadata(of: request),
+                        timeout: Result { () throws(GatewayError) in try timeout(of: request) }, answer: answer,
                         loop: loop(answer.eventLoop))
                 }
             }
@@ -54,16 +55,17 @@ final class Gateway: Sendable {
         _ respond: @escaping @Sendable (PlainResponse) -> Void
     ) {
         let message: ByteBuffer
-        do throws(GatewayError) {
-            message = try self.message(route, request.body)
-        } catch {
-            return respond(error.response)
-        }
-        let timeout: TimeAmount? =
+        var timeout: TimeAmount? =
             switch patience {
             case .requestTimeout: requestTimeout + limits.deadlineAllowance
             case .unlimited: nil
             }
+        do throws(GatewayError) {
+            if let asked = try self.timeout(of: request) { timeout = min(asked, timeout ?? asked) }
+            message = try self.message(route, request.body)
+        } catch {
+            return respond(error.response)
+        }
         loop(eventLoop).call(
             route.method.rawValue, message, timeout: timeout, metadata: metadata(of: request), request.cancellation
         ) { result in
@@ -96,6 +98,15 @@ final class Gateway: Sendable {
             throw GatewayError(error)
         }
         return try route.message(object)
+    }
+
+    /// How long the client waits for an answer, if it says so, in gRPC's way.
+    private func timeout(of request: PlainRequest) throws(GatewayError) -> TimeAmount? {
+        guard let text = request.field("grpc-timeout") else { return nil }
+        guard let nanoseconds = GRPCTimeout.parse(text) else {
+            throw GatewayError(.invalidArgument, "invalid grpc-timeout: \(text)")
+        }
+        return .nanoseconds(nanoseconds)
     }
 
     /// What is passed on to the service: the token of W9, and what the client marks for it.

@@ -18,8 +18,8 @@ final class GatewayStream: PlainStreamReceiver, GRPCClientStreamHandler, @unchec
     private var isHeld = false
 
     init(
-        route: GatewayRoute, limits: GatewayLimits, metadata: [(String, String)], answer: any PlainStreamAnswer,
-        loop: GatewayLoop
+        route: GatewayRoute, limits: GatewayLimits, metadata: [(String, String)],
+        timeout: Result<TimeAmount?, GatewayError>, answer: any PlainStreamAnswer, loop: GatewayLoop
     ) {
         self.route = route
         self.limits = limits
@@ -31,13 +31,21 @@ final class GatewayStream: PlainStreamReceiver, GRPCClientStreamHandler, @unchec
             fail(GRPCStatus(.resourceExhausted, "etcdserver: too many requests"))
             return
         }
+        let patience: TimeAmount?
+        switch timeout {
+        case .success(let asked): patience = asked
+        case .failure(let error):
+            refuse(error)
+            return
+        }
         answer.pauseBody()
         loop.withConnection { [self] result in
             guard !hasEnded else { return }
             switch result {
             case .failure(let status): onEnd(status)
             case .success(let connection):
-                call = connection.stream(route.method.rawValue, metadata: metadata, handler: self)
+                call = connection.stream(
+                    route.method.rawValue, timeout: patience, metadata: metadata, handler: self)
                 answer.resumeBody()
             }
         }

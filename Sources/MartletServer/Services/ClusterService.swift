@@ -139,7 +139,7 @@ struct ClusterService: Sendable {
             // Nothing was taken.
             case .failure(.leaderChanging), .failure(.noLeader):
                 again(attempt, instead: GRPCStatus(EtcdError.noLeader))
-            case .failure(let failure): call.finish(GRPCStatus(failure))
+            case .failure(let failure): call.finish(GRPCStatus(context.timeouts.told(failure, by: context.node)))
             }
         }
         context.node.change(plan.change, ticket: ticket)

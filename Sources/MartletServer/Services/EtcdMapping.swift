@@ -162,8 +162,9 @@ extension GRPCStatus {
         case .noLeader: self.init(EtcdError.noLeader)
         case .leaderChanging: self.init(EtcdError.leaderChanged)
         case .tooManyRequests: self.init(EtcdError.tooManyRequests)
-        case .timedOut: self.init(EtcdError.timeout)
+        case .timedOut, .timedOutWithoutLeader: self.init(EtcdError.timeout)
         case .timedOutByLeaderFailure: self.init(EtcdError.timeoutDueToLeaderFail)
+        case .timedOutByLostConnection: self.init(EtcdError.timeoutDueToConnectionLost)
         case .configurationRefused(let reason): self.init(reason)
         case .notMember, .stopped: self.init(EtcdError.stopped)
         }

@@ -6,7 +6,7 @@ import Replica
 import Synchronization
 
 /// What a learner answers (C3): reads of its own state, how it is, and its snapshot. The rest needs somebody who votes,
-/// and a client that is told so goes elsewhere. All calls pass here, before any service.
+/// and a client that is told so goes elsewhere. All calls pass here (``CallGate``).
 ///
 /// A member that is to join and has not got the cluster's state yet has nothing to answer with at all.
 struct LearnerGate: Sendable {

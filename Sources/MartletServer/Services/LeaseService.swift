@@ -185,7 +185,7 @@ private final class KeepAliveStream: GRPCStreamReceiver {
                     WireLeaseKeepAliveResponse(
                         header: context.header(revision: renewal.revision.rawValue), id: id, ttl: renewal.ttl))
             // Who waited in vain for a leader is told so (L10).
-            case .failure(.noLeader), .failure(.timedOutByLeaderFailure):
+            case .failure(.noLeader), .failure(.timedOutWithoutLeader):
                 call.finish(GRPCStatus(RequestFailure.noLeader))
             case .failure(let failure): call.finish(GRPCStatus(failure))
             }

@@ -11,6 +11,7 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
     let eventLoop: any EventLoop
     private let node: RaftNode<KeyValueMachine>
     private let failures: RequestFailures
+    private let timeouts: TimeoutCauses
     private var proposals: [CommandProposal<KeyValueMachine>] = []
     private var readers: [Reader] = []
     private var isScheduled = false
@@ -32,11 +33,13 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
     typealias Reader = (Swift.Result<ReplicaView, RequestFailure>) -> Void
 
     init(
-        eventLoop: any EventLoop, node: RaftNode<KeyValueMachine>, leaseClock: LeaseClock, failures: RequestFailures
+        eventLoop: any EventLoop, node: RaftNode<KeyValueMachine>, leaseClock: LeaseClock, failures: RequestFailures,
+        timeouts: TimeoutCauses
     ) {
         self.eventLoop = eventLoop
         self.node = node
         self.failures = failures
+        self.timeouts = timeouts
         resultSink = ResultSink(self)
         viewSink = ViewSink(self)
         renewals = LeaseRenewals(requests: self, node: node, clock: leaseClock)
@@ -85,12 +88,25 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
         }
     }
 
+    /// What was proposed may still take effect.
+    func refuseWaiting() {
+        let flushes = FlushCoordinator.on(eventLoop)
+        flushes.beginBatch()
+        for handler in waitingResults.removeAll() { handler(.failure(.stopped)) }
+        for reader in waitingReads.removeAll().joined() { reader(.failure(.stopped)) }
+        flushes.endBatch()
+    }
+
     fileprivate func completeResults(_ replies: [Reply<ReplicaResult>]) {
         let flushes = FlushCoordinator.on(eventLoop)
         flushes.beginBatch()
         for reply in replies {
-            if case .failure = reply.answer { failures.proposals.add(1, ordering: .relaxed) }
-            waitingResults.remove(reply.token)?(reply.answer)
+            guard case .failure(let failure) = reply.answer else {
+                waitingResults.remove(reply.token)?(reply.answer)
+                continue
+            }
+            failures.proposals.add(1, ordering: .relaxed)
+            waitingResults.remove(reply.token)?(.failure(timeouts.told(failure, by: node)))
         }
         flushes.endBatch()
     }
@@ -156,5 +172,9 @@ struct Slots<Value> {
         slots[place].value = nil
         free.append(UInt32(place))
         return value
+    }
+
+    mutating func removeAll() -> [Value] {
+        slots.indices.compactMap { place in remove(UInt64(slots[place].generation) << 32 | UInt64(place)) }
     }
 }

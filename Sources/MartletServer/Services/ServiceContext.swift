@@ -21,6 +21,7 @@ final class ServiceContext: Sendable {
     let space: SpaceQuota
     let leaseClock: LeaseClock
     let failures = RequestFailures()
+    let timeouts: TimeoutCauses
     private let loops: [LoopRequests]
 
     struct RequestLimits: Sendable {
@@ -32,7 +33,7 @@ final class ServiceContext: Sendable {
 
     init(
         node: RaftNode<KeyValueMachine>, clusterID: UInt64, limits: RequestLimits, eventLoops: [any EventLoop],
-        workers: NIOThreadPool, sizes: StateSizes, leaseClock: LeaseClock
+        workers: NIOThreadPool, sizes: StateSizes, leaseClock: LeaseClock, timeouts: TimeoutCauses
     ) {
         self.node = node
         memberID = node.options.id
@@ -42,14 +43,21 @@ final class ServiceContext: Sendable {
         self.sizes = sizes
         space = SpaceQuota(bytesMax: limits.quotaBytes)
         self.leaseClock = leaseClock
+        self.timeouts = timeouts
         loops = eventLoops.map { [failures] in
-            LoopRequests(eventLoop: $0, node: node, leaseClock: leaseClock, failures: failures)
+            LoopRequests(
+                eventLoop: $0, node: node, leaseClock: leaseClock, failures: failures, timeouts: timeouts)
         }
     }
 
     func requests(on eventLoop: any EventLoop) -> LoopRequests {
         for loop in loops where loop.eventLoop === eventLoop { return loop }
         preconditionFailure("a call on an event loop that is not the server's")
+    }
+
+    /// The server stops: whoever still waits for the replica is told so.
+    func refuseWaiting() {
+        for loop in loops { loop.eventLoop.execute { loop.refuseWaiting() } }
     }
 
     func header(revision: Int64) -> WireHeader {

@@ -49,12 +49,9 @@ final class WatchService: Sendable {
         if status.isLearner {
             stream.end(GRPCStatus(EtcdError.notSupportedForLearner))
         } else if call.metadata("hasleader") == "true" {
-            if status.leader == nil {
-                stream.end(GRPCStatus(EtcdError.noLeader))
-            } else {
-                stream.needsLeader = true
-                stream.watches.watchLeader()
-            }
+            // There is one now (``CallGate``).
+            stream.needsLeader = true
+            stream.watches.watchLeader()
         }
         return stream
     }

@@ -311,7 +311,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         var replies = ReplyBatch<Machine.Result>()
         parked.removeAll { group in
             guard now >= group.deadline else { return false }
-            for command in group.commands { replies.add(command.ticket, .failure(.timedOutByLeaderFailure)) }
+            for command in group.commands { replies.add(command.ticket, .failure(.timedOutWithoutLeader)) }
             return true
         }
         replies.flush()

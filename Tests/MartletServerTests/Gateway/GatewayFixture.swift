@@ -207,8 +207,8 @@ final class RawClient {
     }
 
     /// The beginning of a request whose body comes in chunks.
-    func beginPost(_ path: String) {
-        send("POST \(path) HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    func beginPost(_ path: String, fields: String = "") {
+        send("POST \(path) HTTP/1.1\r\nHost: x\r\n\(fields)Transfer-Encoding: chunked\r\n\r\n")
     }
 
     func sendChunk(_ text: String) { send(String(text.utf8.count, radix: 16) + "\r\n" + text + "\r\n") }

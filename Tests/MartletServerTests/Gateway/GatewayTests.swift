@@ -91,6 +91,27 @@ import Testing
         }
     }
 
+    @Test func `a client may have less patience than the server, and says so as in gRPC`() async throws {
+        try await Self.with { fixture in
+            let client = try RawClient(port: fixture.port)
+            client.post("/v3/kv/txn", "{}", fields: "Grpc-Timeout: 100m\r\n")
+            let late = #"{"error":"context deadline exceeded","code":4,"message":"context deadline exceeded"}"#
+            #expect(try client.answer() == (504, late))
+            #expect(await fixture.journal.wait(for: "cancelled"))
+            client.post("/v3/kv/put", "{}", fields: "Grpc-Timeout: soon\r\n")
+            let refusal = "invalid grpc-timeout: soon"
+            #expect(try client.answer() == (400, #"{"error":"\#(refusal)","code":3,"message":"\#(refusal)"}"#))
+            for (timeout, status, text) in [
+                ("100m", 504, #""grpc_code":4,"http_code":504"#), ("soon", 400, refusal),
+            ] {
+                let watcher = try RawClient(port: fixture.port)
+                watcher.beginPost("/v3/watch", fields: "grpc-timeout: \(timeout)\r\n")
+                #expect(try watcher.head().status == status)
+                #expect(try watcher.chunk().contains(text))
+            }
+        }
+    }
+
     @Test func `beyond the limit of calls requests are refused`() async throws {
         try await Self.with({ $0.callsMax = 1 }, requestTimeout: .milliseconds(500)) { fixture in
             let first = try RawClient(port: fixture.port)

@@ -88,9 +88,9 @@ extension RaftError {
     init(_ failure: RequestFailure, end: RaftError?) {
         self =
             switch failure {
-            case .noLeader, .leaderChanging, .timedOutByLeaderFailure: .noLeader
+            case .noLeader, .leaderChanging, .timedOutWithoutLeader: .noLeader
             case .tooManyRequests: .overloaded
-            case .timedOut: .timedOut
+            case .timedOut, .timedOutByLeaderFailure, .timedOutByLostConnection: .timedOut
             case .configurationRefused(let reason): RaftError(reason)
             case .notMember: .removed
             case .stopped: end ?? .stopped
