@@ -21,6 +21,7 @@ final class FrontDoor: Sendable {
         var alarms: @Sendable () -> [ActiveAlarm]
         /// Told for each scrape.
         var peers: @Sendable () -> [MetricFamily]
+        var admin: AdminRoutes
     }
 
     init(_ parts: Parts, configuration: ServerConfiguration) {
@@ -40,6 +41,8 @@ final class FrontDoor: Sendable {
         var router = PlainRouter(access: AccessRules(origins: configuration.cors, hosts: configuration.hostWhitelist))
         registerStatus(in: &router)
         InformationRoutes(context: context).register(in: &router)
+        parts.admin.register(in: &router)
+        JoinRoutes(desk: parts.admin.desk).register(in: &router)
         if configuration.enableGRPCGateway { gateway.register(in: &router) }
         var metricsRouter = PlainRouter()
         registerStatus(in: &metricsRouter)

@@ -36,6 +36,8 @@ package final class Server: Sendable {
     private let space: SpaceWatch
     private let corruption: CorruptionCheck
     private let compactor: AutoCompactor?
+    private let autopilot: Autopilot
+    private let changes: MemberChanges
 
     /// How long open calls may go on after the server was asked to stop.
     private static let drainTime = TimeAmount.seconds(5)
@@ -47,6 +49,8 @@ package final class Server: Sendable {
         let logger = Logger(label: "martlet") { _ in handler }
         for warning in configuration.warnings { logger.warning("\(warning)") }
         let signals = StopSignals()
+        var configuration = configuration
+        try JoinAddresses().fill(&configuration)
         let server = try Server(configuration: configuration, logger: logger, signals: signals)
         server.announce()
         let reason = signals.wait()
@@ -105,14 +109,16 @@ package final class Server: Sendable {
             try ListeningSocket(
                 url, for: "metrics", flag: "--listen-metrics-urls", isShared: configuration.socketReusePort)
         }
-        let join = ClusterJoin(configuration: configuration, logger: logger)
+        let finder = ClusterFinder(
+            configuration, logger: logger, peerSockets: peerSockets, isStopping: { signals.isDue })
         // Nor where there is no cluster to join.
         let found =
             existing == nil && configuration.initialClusterState == .existing
-            ? try join.find(isPrepared: false) : nil
+            ? try finder.find(isPrepared: false) : nil
         let directory = try existing ?? DataDirectory(configuration: configuration)
         self.directory = directory
-        let start = try MemberStart(directory, configuration, join, found: found)
+        finder.identity = try directory.logIdentity()
+        let start = try MemberStart(directory, configuration, finder, found: found)
         let (machine, memberID) = (start.machine, start.memberID)
         let register = try directory.openRegister()
         let view = try machine.view
@@ -262,7 +268,13 @@ package final class Server: Sendable {
                 return since.map { NIODeadline.now().uptimeNanoseconds - $0 }
             },
             isRemoved: { roster.isRemoved($0) })
-        ClusterService(context: context, rules: rules).register(in: &methods)
+        let changes = MemberChanges(context: context, rules: rules)
+        ClusterService(changes: changes).register(in: &methods)
+        let autopilot = Autopilot(
+            changes: changes, options: Autopilot.Options(configuration), logger: logger, eventLoop: group.next())
+        self.autopilot = autopilot
+        self.changes = changes
+        let desk = JoinDesk(changes: changes, configuration)
         MaintenanceService(context: context).register(in: &methods)
         HealthService(context: context).register(in: &methods)
         let compactionLoop = group.next()
@@ -286,7 +298,8 @@ package final class Server: Sendable {
             FrontDoor.Parts(
                 methods: methods, context: context, eventLoops: Array(group.makeIterator()),
                 alarms: { [context] in context.activeAlarms },
-                peers: { PeerMetrics.families(transport.statistics, own: memberID) }),
+                peers: { PeerMetrics.families(transport.statistics, own: memberID) },
+                admin: AdminRoutes(desk: desk, silence: { autopilot.silence(of: $0) })),
             configuration: configuration)
         var listeners: [any Channel] = []
         for (socket, url) in zip(clientSockets, configuration.listenClientURLs) {
@@ -319,6 +332,7 @@ package final class Server: Sendable {
         self.metricsListeners = metricsListeners + httpListeners
         self.listeners = listeners
         compactor?.start()
+        autopilot.start()
     }
 
     private static func log(
@@ -346,6 +360,17 @@ package final class Server: Sendable {
         let known = node.published.view.members.first { $0.id == id }
         if known?.name != attributes.name || known?.clientURLs != attributes.clientURLs {
             publish(attributes.encode())
+        }
+        if configuration.tellsPeerURLs, configuration.initialClusterState == .existing, known != nil {
+            AddressNews(
+                changes: changes, urls: attributes.peerURLs, logger: logger, eventLoop: group.next()
+            ).start()
+        }
+        if !configuration.join.isEmpty, !configuration.joinLearner {
+            SelfPromotion(
+                changes: changes, name: configuration.name, replaces: configuration.replaces, logger: logger,
+                eventLoop: group.next()
+            ).start()
         }
         Thread.detachNewThread { [self] in
             // Requests are served from the first moment on; "ready" is said when they can be answered.
@@ -409,6 +434,7 @@ package final class Server: Sendable {
         isStopping.withLock { $0 = true }
         space.stop()
         corruption.stop()
+        autopilot.stop()
         let deadline = NIODeadline.now() + Self.drainTime
         for listener in listeners + metricsListeners { try? listener.close().wait() }
         compactor?.stop()

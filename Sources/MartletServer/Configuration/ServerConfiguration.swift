@@ -92,6 +92,27 @@ package struct ServerConfiguration: Equatable, Sendable {
     package var preVote = true
     package var strictReconfigCheck = true
     package var maxLearners = 1
+
+    // Joining and autopilot (decision 0021): both off unless asked for.
+    /// Client ports of members, one of which is asked for a place; empty: this member does not join by itself.
+    package var join: [ServerURL] = []
+    package static let joinTimeoutDefault = Duration.seconds(300)
+    package var joinTimeout = joinTimeoutDefault
+    /// Stay a learner.
+    package var joinLearner = false
+    /// The member, by name or id, whose place this one takes.
+    package var replaces: String?
+    /// What of its addresses a member that joins was not told (``JoinAddresses``).
+    var missingURLs: Set<AddressFlag> = []
+    /// Whether the flags say where the others find this member; else they are silent of it.
+    package var tellsPeerURLs = false
+    /// `--initial-cluster-token`, where it was given and is not the default.
+    package var givenClusterToken: String?
+    /// How long a member has to be silent before the leader removes it; zero: it is named only.
+    package var autopilotRemoveDeadAfter = Duration.zero
+    /// How many voters have to be left after that.
+    package var autopilotMinQuorum = 3
+
     /// Nil: only clients compact.
     var autoCompaction: AutoCompaction.Rule?
 
@@ -99,12 +120,22 @@ package struct ServerConfiguration: Equatable, Sendable {
     package var logLevel = LogLevel.info
     package var logFormat = LogFormat.json
     package var logOutputs = [LogOutput.standardError]
+    /// Riot's files expect theirs to be made (R25); a flag that names a directory which is not there is a mistake.
+    var makesLogDirectory = false
 
     /// What is odd but not wrong; to be logged once the log is open.
     package var warnings: [String] = []
 
     /// This member in the initial cluster. Validation has found it there.
     package var ownMember: InitialCluster.Member { initialCluster.member(named: name)! }
+}
+
+/// The flags that say where a member listens and is found.
+enum AddressFlag: String, CaseIterable, Sendable {
+    case listenPeer = "listen-peer-urls"
+    case listenClient = "listen-client-urls"
+    case advertisePeer = "initial-advertise-peer-urls"
+    case advertiseClient = "advertise-client-urls"
 }
 
 /// What the arguments of `martlet serve` ask for.

@@ -53,7 +53,8 @@ struct ServerFlag: Sendable {
 struct ConfigurationDraft: Sendable {
     var configuration: ServerConfiguration
     var initialClusterText: String?
-    var initialClusterToken = "etcd-cluster"
+    static let clusterTokenDefault = "etcd-cluster"
+    var initialClusterToken = clusterTokenDefault
     var autoCompactionMode = AutoCompaction.Mode.periodic
     /// Its meaning hangs on the mode.
     var autoCompactionRetention = "0"

@@ -2,6 +2,7 @@
 enum ServerFlags {
     static let all: [ServerFlag] =
         member + clustering + logging + file + security + auth + monitoring + tracing + features + corruption
+        + joining
     static let byName: [String: ServerFlag] = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
     static func flag(
@@ -166,6 +167,8 @@ enum ServerFlags {
             "A name for the cluster, the same for all its members; it keeps clusters with the same addresses apart."
         ) { (draft, text) throws(ConfigurationError) in
             draft.initialClusterToken = text
+            // etcd's own says nothing of which cluster is meant.
+            draft.configuration.givenClusterToken = text == ConfigurationDraft.clusterTokenDefault ? nil : text
         },
         flag(
             "initial-advertise-peer-urls", .clustering, .value("urls"), default: "http://localhost:2380",
@@ -240,7 +243,8 @@ enum ServerFlags {
     static let file: [ServerFlag] = [
         flag(
             configFileName, .file, .value("path"), default: "",
-            "A YAML or JSON file with these flags as its keys. All other flags and the environment are then ignored."
+            "A YAML, JSON or TOML file with these flags as its keys, or a cluster file of another system. All other "
+                + "flags and the environment are then ignored, but for --join and what goes with it."
         ) { (_, _) throws(ConfigurationError) in
             // The parser reads it before anything else is set.
         }

@@ -32,6 +32,10 @@ struct PlainRouter: Sendable {
         add(path, Route(methods: methods, otherMethod: .methodNotAllowed(methods), match: .whole(handler)))
     }
 
+    mutating func on(_ methods: [String], _ path: String, stream handler: @escaping StreamHandler) {
+        add(path, Route(methods: methods, otherMethod: .methodNotAllowed(methods), match: .stream(handler)))
+    }
+
     /// Every path that begins with `prefix`, which ends with a slash, and has no route of its own. The longest prefix
     /// wins.
     mutating func on(_ methods: [String], below prefix: String, _ handler: @escaping Handler) {

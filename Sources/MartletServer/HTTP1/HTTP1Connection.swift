@@ -362,6 +362,11 @@ final class HTTP1Connection: ChannelDuplexHandler, RemovableChannelHandler, @unc
         goOn()
     }
 
+    /// An answer was broken off.
+    func abort() {
+        context?.close(promise: nil)
+    }
+
     private func finishIfDone(_ exchange: HTTP1Exchange) {
         guard exchange.requestHasEnded, exchange.answerHasEnded, exchange.connection === self else { return }
         release(exchange)

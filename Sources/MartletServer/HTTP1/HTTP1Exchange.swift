@@ -67,6 +67,12 @@ final class HTTP1Exchange: PlainStreamAnswer, @unchecked Sendable {
         connection?.writeEnd(of: self)
     }
 
+    func abort() {
+        guard !answerHasEnded else { return }
+        answerHasEnded = true
+        connection?.abort()
+    }
+
     func pauseBody() { isBodyPaused = true }
 
     func resumeBody() {

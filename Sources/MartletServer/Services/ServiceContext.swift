@@ -21,6 +21,8 @@ final class ServiceContext: Sendable {
     let space: SpaceQuota
     let leaseClock: LeaseClock
     let failures = RequestFailures()
+    /// Of snapshots for clients, over gRPC and HTTP alike.
+    let snapshots = SnapshotSlots(max: SnapshotLimits().concurrentMax)
     private let loops: [LoopRequests]
 
     struct RequestLimits: Sendable {
