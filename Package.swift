@@ -61,6 +61,12 @@ let package = Package(
         .target(name: "PlatformSimulation", dependencies: ["Platform"], swiftSettings: settings),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .target(name: "LMDBEngine", dependencies: ["StorageEngine", "CLMDB"], swiftSettings: strict),
+        .systemLibrary(name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"])]),
+        .target(name: "RocksDBEngine", dependencies: ["StorageEngine", "CRocksDB"], swiftSettings: strict),
+        .target(
+            name: "JournalEngine", dependencies: ["StorageEngine", "ByteCodec", "Platform"], swiftSettings: settings),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .target(name: "Zstandard", dependencies: ["CZstd"], swiftSettings: strict),
         .target(name: "WriteAheadLog", dependencies: ["ByteCodec", "Platform"], swiftSettings: strict),
         .target(name: "SocketSupport", dependencies: [nioCore, nioPosix], swiftSettings: settings),
         .target(name: "PeerTransport", dependencies: ["RaftCore", "ByteCodec"], swiftSettings: settings),
@@ -80,6 +86,7 @@ let package = Package(
             name: "Replica",
             dependencies: [
                 "Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "Digests", "PeerTransport",
+                "Zstandard",
             ],
             swiftSettings: settings),
         .target(
@@ -98,7 +105,8 @@ let package = Package(
             name: "MartletServer",
             dependencies: [
                 "Replica", "Raft", "RaftCore", "MVCC", "StorageEngine", "EtcdAPI", "HTTP2", "PeerTransport",
-                "PeerTransportNIO", "Platform", "PlatformPOSIX", "LMDBEngine", "ByteCodec", "WriteAheadLog",
+                "PeerTransportNIO", "Platform", "PlatformPOSIX", "LMDBEngine", "RocksDBEngine", "JournalEngine",
+                "ByteCodec", "WriteAheadLog",
                 "Digests", "SocketSupport", nioCore, nioPosix, nioHTTP1, nioWebSocket, logging, yams, swiftProtobuf,
             ], swiftSettings: settings),
         .target(
@@ -131,7 +139,11 @@ let package = Package(
             ], swiftSettings: settings),
         .testTarget(name: "StorageEngineTests", dependencies: ["StorageEngine"], swiftSettings: settings),
         .testTarget(
-            name: "EngineConformanceTests", dependencies: ["StorageEngine", "LMDBEngine", "CLMDB"],
+            name: "EngineConformanceTests",
+            dependencies: [
+                "StorageEngine", "LMDBEngine", "CLMDB", "RocksDBEngine", "JournalEngine", "Platform", "PlatformPOSIX",
+                "PlatformSimulation",
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "MVCCTests", dependencies: ["MVCC", "StorageEngine", "ByteCodec", "TestSupport"],
@@ -139,7 +151,9 @@ let package = Package(
         .testTarget(
             name: "ReplicaTests",
             dependencies: [
-                "Replica", "Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "Digests", "TestSupport",
+                "Replica", "Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "PlatformPOSIX",
+                "PlatformSimulation", "ByteCodec", "Digests", "LMDBEngine", "RocksDBEngine", "JournalEngine",
+                "PeerTransport", "Zstandard", "TestSupport",
             ],
             swiftSettings: settings),
         .testTarget(
@@ -155,6 +169,7 @@ let package = Package(
             dependencies: ["HTTP2", "CNghttp2", "CZlib", nioCore, nioPosix, nioEmbedded, nioHTTP1],
             swiftSettings: settings),
         .testTarget(name: "DigestsTests", dependencies: ["Digests"], swiftSettings: settings),
+        .testTarget(name: "ZstandardTests", dependencies: ["Zstandard"], swiftSettings: settings),
         .testTarget(name: "EtcdAPITests", dependencies: ["EtcdAPI", "TestSupport", swiftProtobuf], swiftSettings: settings),
         .testTarget(
             name: "MartletServerTests",

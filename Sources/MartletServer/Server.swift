@@ -1,6 +1,5 @@
 import Foundation
 import HTTP2
-import LMDBEngine
 import Logging
 import MVCC
 import NIOCore
@@ -83,6 +82,7 @@ package final class Server: Sendable {
             "starting a member",
             metadata: [
                 "name": "\(configuration.name)", "data-dir": "\(configuration.dataDirectory)",
+                "engine": "\(configuration.engine.rawValue)",
                 "listen-client-urls": "\(configuration.listenClientURLs.map(\.description).joined(separator: ","))",
                 "listen-peer-urls": "\(configuration.listenPeerURLs.map(\.description).joined(separator: ","))",
             ])
@@ -112,6 +112,7 @@ package final class Server: Sendable {
             ? try join.find(isPrepared: false) : nil
         let directory = try existing ?? DataDirectory(configuration: configuration)
         self.directory = directory
+        directory.engines.whenMoving { EngineMoveLog.log($0, to: logger) }
         let start = try MemberStart(directory, configuration, join, found: found)
         let (machine, memberID) = (start.machine, start.memberID)
         let register = try directory.openRegister()

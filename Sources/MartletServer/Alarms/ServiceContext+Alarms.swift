@@ -37,7 +37,7 @@ extension ServiceContext {
     func measureSpace() -> Bool {
         let admitted = space.admittedBytes
         let growth = sizes.growth.reading
-        let inUse = sizes.inUse
+        let inUse = sizes.engineInUse
         guard growth.serial == sizes.growth.reading.serial else { return false }
         space.measured(engineBytes: inUse, growth: growth, admittedBytes: admitted)
         return true

@@ -32,6 +32,7 @@ package struct ServerConfiguration: Equatable, Sendable {
     package var dataDirectory = ""
     /// Nil: inside the data directory.
     package var walDirectory: String?
+    package var engine = EngineChoice.lmdb
     package var snapshotCount: UInt64 = 10_000
     package var snapshotCatchUpEntries: UInt64 = 5_000
     package var heartbeatIntervalMilliseconds = 100

@@ -2,6 +2,7 @@
 struct ServerFlag: Sendable {
     enum Group: String, CaseIterable, Sendable {
         case member = "Member"
+        case storage = "Storage (Martlet's own)"
         case clustering = "Clustering"
         case security = "Security"
         case auth = "Auth"

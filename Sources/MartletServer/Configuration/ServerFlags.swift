@@ -1,7 +1,7 @@
 /// The table of all flags. Parsing, environment, files, help and documentation are made from it.
 enum ServerFlags {
     static let all: [ServerFlag] =
-        member + clustering + logging + file + security + auth + monitoring + tracing + features + corruption
+        member + storage + clustering + logging + file + security + auth + monitoring + tracing + features + corruption
     static let byName: [String: ServerFlag] = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
     static func flag(

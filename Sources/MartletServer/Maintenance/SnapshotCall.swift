@@ -16,8 +16,6 @@ struct SnapshotLimits: Sendable {
     var messageBytes = 32 << 10
     /// The next piece is made when no more than this waits for the client.
     var drainedBytes = 128 << 10
-    /// Rows that are looked at in one go while the size is found: about a millisecond.
-    var measuredRows = 8_192
     /// A client that takes nothing for so long is let go, and the view with it.
     var stallTime = TimeAmount.seconds(60)
 }
@@ -130,8 +128,8 @@ final class SnapshotCall: GRPCStreamReceiver {
     // MARK: The file
 
     private func measure() {
-        let rows = limits.measuredRows
-        read({ source throws(StateError) in try source.measure(maxRows: rows) }) { [self] isOver in
+        // A chunk at a time: a few milliseconds.
+        read({ source throws(StateError) in try source.measure() }) { [self] isOver in
             if isOver {
                 contentBytes = source?.header?.contentBytes ?? 0
                 pump()

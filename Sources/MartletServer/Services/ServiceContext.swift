@@ -68,7 +68,7 @@ final class RequestFailures: Sendable {
     let reads = Atomic<UInt64>(0)
 }
 
-/// How large the state is on disk, as of the last look.
+/// How large the state is, as of the last look.
 final class StateSizes: Sendable {
     private let look: @Sendable () -> (total: Int, inUse: Int)
     /// What waits to get there.
@@ -79,8 +79,17 @@ final class StateSizes: Sendable {
         self.look = look
     }
 
-    var total: Int { look().total }
-    var inUse: Int { look().inUse }
+    /// What the engine has in use.
+    var engineInUse: Int { look().inUse }
+
+    /// What clients are told: what waits for the engine is part of the state, and has its room on the disk in the log
+    /// meanwhile. At the very end of a flush its batch is counted twice.
+    var told: (total: Int, inUse: Int) {
+        let growth = growth.reading
+        let engine = look()
+        let inUse = engine.inUse + growth.waitingBytes + growth.flushingBytes
+        return (max(engine.total, inUse), inUse)
+    }
 }
 
 extension GRPCStatus {

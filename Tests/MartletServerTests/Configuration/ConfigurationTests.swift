@@ -283,6 +283,16 @@ struct ConfigurationErrorTests {
         #expect(message([argument]).contains(expected))
     }
 
+    @Test func `the engine is one of three`() throws {
+        #expect(try parse([]).engine == .lmdb)
+        for engine in EngineChoice.allCases { #expect(try parse(["--engine", engine.rawValue]).engine == engine) }
+        for name in ["bbolt", "LMDB", ""] {
+            #expect(
+                message(["--engine=\(name)"])
+                    == "--engine: there is no engine \"\(name)\"; choose lmdb, rocksdb or memory")
+        }
+    }
+
     @Test func `the environment is checked like flags, and named in the error`() {
         #expect(
             message([], environment: ["ETCD_CERT_FILE": "/c"]) == "ETCD_CERT_FILE is not available yet: TLS")
