@@ -160,8 +160,8 @@ let package = Package(
             name: "MartletServerTests",
             dependencies: [
                 "MartletServer", "Replica", "Raft", "RaftCore", "MVCC", "EtcdAPI", "HTTP2", "PeerTransport",
-                "PeerTransportNIO", "Platform", "PlatformPOSIX", "WriteAheadLog", "SocketSupport", nioCore, nioPosix,
-                logging, swiftProtobuf,
+                "PeerTransportNIO", "Platform", "PlatformPOSIX", "StorageEngine", "WriteAheadLog", "SocketSupport",
+                nioCore, nioPosix, logging, swiftProtobuf,
             ],
             swiftSettings: settings),
         .testTarget(

@@ -17,6 +17,7 @@ final class FrontDoor: Sendable {
         var methods: GRPCMethods
         var context: ServiceContext
         var eventLoops: [any EventLoop]
+        var discovery: Discovery
         /// The alarms that are raised now.
         var alarms: @Sendable () -> [ActiveAlarm]
         /// Told for each scrape.
@@ -41,6 +42,7 @@ final class FrontDoor: Sendable {
         registerStatus(in: &router)
         InformationRoutes(context: context).register(in: &router)
         if configuration.enableGRPCGateway { gateway.register(in: &router) }
+        parts.discovery.routes.register(in: &router)
         var metricsRouter = PlainRouter()
         registerStatus(in: &metricsRouter)
 
@@ -67,6 +69,7 @@ final class FrontDoor: Sendable {
 
         metrics.register(MemberMetrics.families(context, health: health, alarms: parts.alarms))
         if let durations { metrics.register(durations.family) }
+        for family in parts.discovery.metrics { metrics.register(family) }
         metrics.register { [grpc] eventLoop in grpc.counters(on: eventLoop).map { GRPCMetrics.families($0) } }
         metrics.register { [peers = parts.peers] eventLoop in
             eventLoop.makeSucceededFuture(ProcessMetrics.families() + peers())

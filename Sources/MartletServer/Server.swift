@@ -36,6 +36,7 @@ package final class Server: Sendable {
     private let space: SpaceWatch
     private let corruption: CorruptionCheck
     private let compactor: AutoCompactor?
+    private let discovery: Discovery
 
     /// How long open calls may go on after the server was asked to stop.
     private static let drainTime = TimeAmount.seconds(5)
@@ -156,7 +157,10 @@ package final class Server: Sendable {
         transportOptions.isRemoved = { roster.isRemoved($0) }
         transportOptions.removed = { _ in signals.remove() }
         let hashes = HashDesk()
-        transportOptions.configureHTTP = { try PeerRoutes(roster: roster, hashes: hashes).configure($0) }
+        let runningHashes = machine.runningHashes
+        transportOptions.configureHTTP = {
+            try PeerRoutes(roster: roster, hashes: hashes, runningHashes: runningHashes).configure($0)
+        }
         transportOptions.listeningSockets = peerSockets.map { $0.take() }
         let transport = NIOPeerTransport(transportOptions, eventLoops: .own(threads: 1))
         machine.installed = { snapshot in
@@ -239,7 +243,8 @@ package final class Server: Sendable {
         space = SpaceWatch(context: context, eventLoop: group.next())
         space.start()
         corruption = CorruptionCheck(
-            context: context, options: .init(configuration), logger: logger, eventLoop: group.next())
+            context: context, options: .init(configuration), runningHashes: runningHashes, logger: logger,
+            eventLoop: group.next())
         if configuration.initialCorruptCheck {
             do throws(ConfigurationError) {
                 try corruption.checkAtStart { signals.isDue }
@@ -282,9 +287,19 @@ package final class Server: Sendable {
         // After the last service: whatever it is, a learner answers only what is good for one.
         let learnerGate = LearnerGate(published: node.published)
         methods.gate { learnerGate.refusal($0, $1) }
+        do throws(ConfigurationError) {
+            discovery = try Discovery(
+                Discovery.Options(configuration), context: context, watches: watches, feed: watchFeed,
+                leaseTTLMin: LeaseService.ttlMin(
+                    electionTicks: options.electionTicks, tickNanoseconds: options.tickNanoseconds),
+                eventLoops: Array(group.makeIterator()), logger: logger)
+        } catch {
+            node.stop()
+            throw error
+        }
         door = FrontDoor(
             FrontDoor.Parts(
-                methods: methods, context: context, eventLoops: Array(group.makeIterator()),
+                methods: methods, context: context, eventLoops: Array(group.makeIterator()), discovery: discovery,
                 alarms: { [context] in context.activeAlarms },
                 peers: { PeerMetrics.families(transport.statistics, own: memberID) }),
             configuration: configuration)
@@ -319,6 +334,7 @@ package final class Server: Sendable {
         self.metricsListeners = metricsListeners + httpListeners
         self.listeners = listeners
         compactor?.start()
+        discovery.start()
     }
 
     private static func log(
@@ -412,10 +428,12 @@ package final class Server: Sendable {
         let deadline = NIODeadline.now() + Self.drainTime
         for listener in listeners + metricsListeners { try? listener.close().wait() }
         compactor?.stop()
+        discovery.stop()
         watches.stop()
         door.drain(deadline: deadline)
         while door.connectionCount > 0, NIODeadline.now() < deadline { Thread.sleep(forTimeInterval: 0.01) }
         node.stop()
+        discovery.shutdown()
         try? group.syncShutdownGracefully()
         try? workers.syncShutdownGracefully()
     }

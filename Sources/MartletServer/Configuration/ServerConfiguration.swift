@@ -64,6 +64,7 @@ package struct ServerConfiguration: Equatable, Sendable {
     package var initialCorruptCheck = false
     /// How often the leader compares the members; zero: never.
     package var corruptCheckTime = Duration.zero
+    package var runningHashCheckTime = Duration.seconds(5)
     /// Compare what compactions have left.
     package var compactHashCheck = false
     package static let compactHashCheckTimeDefault = Duration.seconds(60)
@@ -83,6 +84,13 @@ package struct ServerConfiguration: Equatable, Sendable {
     /// Ports that serve metrics and health only.
     package var listenMetricsURLs: [ServerURL] = []
     package var metrics = MetricsKind.basic
+
+    // Service discovery
+    /// Where DNS is answered; nowhere if empty.
+    var dnsListen: [HostAndPort] = []
+    package var dnsDomain = ServiceConfigurationDefaults.dnsDomain
+    package var dnsTTL = ServiceConfigurationDefaults.dnsTTL
+    package var enableServiceChecks = false
 
     // Clustering
     package var initialAdvertisePeerURLs = [ServerURL(host: "localhost", port: 2380)]

@@ -9,6 +9,7 @@ struct ServerFlag: Sendable {
         case logging = "Logging"
         case tracing = "Distributed tracing"
         case features = "Features"
+        case services = "Service discovery"
         case unsafe = "Unsafe features"
         case file = "Configuration file"
     }

@@ -2,6 +2,7 @@
 enum ServerFlags {
     static let all: [ServerFlag] =
         member + clustering + logging + file + security + auth + monitoring + tracing + features + corruption
+        + services
     static let byName: [String: ServerFlag] = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
     static func flag(
