@@ -100,7 +100,7 @@ let package = Package(
                 "Replica", "Raft", "RaftCore", "MVCC", "StorageEngine", "EtcdAPI", "HTTP2", "PeerTransport",
                 "PeerTransportNIO", "Platform", "PlatformPOSIX", "LMDBEngine", "ByteCodec", "WriteAheadLog",
                 "Digests", "SocketSupport", nioCore, nioPosix, nioHTTP1, nioWebSocket, logging, yams, swiftProtobuf,
-            ], swiftSettings: settings),
+            ], exclude: ["Console/Pages"], swiftSettings: settings),
         .target(
             name: "MartletClient", dependencies: ["EtcdAPI", "HTTP2", "SocketSupport", nioCore, nioPosix, swiftProtobuf],
             swiftSettings: settings),

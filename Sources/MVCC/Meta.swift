@@ -72,16 +72,16 @@ struct StateRow: Equatable {
     var finishedCompactRevision = Revision.neverCompacted
     /// The lease clock as of the last lease command.
     var leaseClock = LeaseTime.zero
+    var runningHash = RunningHash()
 
     static let rowKey: [UInt8] = [0]
     /// The version of all of the state's tables. Raised when a member of an older version could not read them.
-    static let formatVersion: UInt8 = 2
-    private static let bytes = 1 + 6 * 8 + 4
-    /// Before there were leases.
-    private static let formatWithoutLeases: UInt8 = 1
+    static let formatVersion: UInt8 = 3
+    /// How many numbers a row of each version has. The first knew no leases, the second no running hash.
+    private static let numbersOfVersions: [UInt8: Int] = [1: 5, 2: 6, 3: 8]
 
     func encode() -> [UInt8] {
-        var writer = ByteWriter(reservingCapacity: Self.bytes)
+        var writer = ByteWriter(reservingCapacity: 1 + 8 * 8 + 4)
         writer.write(Self.formatVersion)
         writer.write(applied.index)
         writer.write(applied.term)
@@ -89,6 +89,8 @@ struct StateRow: Equatable {
             writer.write(UInt64(bitPattern: number.rawValue))
         }
         writer.write(leaseClock.rawValue)
+        writer.write(UInt64(runningHash.value))
+        writer.write(runningHash.since)
         writer.write(CRC32C.checksum(writer.bytes))
         return writer.finish()
     }
@@ -97,11 +99,8 @@ struct StateRow: Equatable {
 
     init(decoding bytes: [UInt8]) throws(StateError) {
         guard let format = bytes.first else { throw .corrupt("meta: the state's row is empty") }
-        guard format == Self.formatVersion || format == Self.formatWithoutLeases else {
-            throw .unknownFormat(format)
-        }
-        let hasLeases = format == Self.formatVersion
-        let end = (hasLeases ? Self.bytes : Self.bytes - 8) - 4
+        guard let numbers = Self.numbersOfVersions[format] else { throw .unknownFormat(format) }
+        let end = 1 + 8 * numbers
         guard bytes.count == end + 4 else { throw .corrupt("meta: the state's row has \(bytes.count) bytes") }
         try unsafe withBytes(bytes) { raw throws(StateError) in
             func number(_ place: Int) -> UInt64 {
@@ -115,7 +114,10 @@ struct StateRow: Equatable {
             revision = Revision(Int64(bitPattern: number(2)))
             compactRevision = Revision(Int64(bitPattern: number(3)))
             finishedCompactRevision = Revision(Int64(bitPattern: number(4)))
-            if hasLeases { leaseClock = LeaseTime(number(5)) }
+            if numbers > 5 { leaseClock = LeaseTime(number(5)) }
+            runningHash = numbers > 6
+                ? RunningHash(value: UInt32(truncatingIfNeeded: number(6)), since: number(7))
+                : RunningHash(value: 0, since: applied.index)
         }
         guard revision >= .first, compactRevision >= .neverCompacted, compactRevision <= revision,
             finishedCompactRevision >= .neverCompacted, finishedCompactRevision <= compactRevision

@@ -13,10 +13,12 @@ package struct ReadView: Sendable {
     package let applied: LogPosition
     /// The lease clock as of the last lease command.
     package let leaseClock: LeaseTime
+    /// What all changes up to ``applied`` add up to.
+    package let runningHash: RunningHash
 
     init(
         layers: LayeredView, revision: Revision, compactRevision: Revision, finishedCompactRevision: Revision,
-        applied: LogPosition, leaseClock: LeaseTime
+        applied: LogPosition, leaseClock: LeaseTime, runningHash: RunningHash
     ) {
         self.layers = layers
         self.revision = revision
@@ -24,6 +26,7 @@ package struct ReadView: Sendable {
         self.finishedCompactRevision = finishedCompactRevision
         self.applied = applied
         self.leaseClock = leaseClock
+        self.runningHash = runningHash
     }
 
     var reader: VersionReader {

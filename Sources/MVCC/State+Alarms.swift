@@ -1,3 +1,4 @@
+internal import ByteCodec
 internal import StorageEngine
 
 /// Alarms (M1 to M5): part of the state, so that all members refuse the same commands (decision 0018).
@@ -27,7 +28,9 @@ extension State {
         }
         // No row where there are no alarms: most states never have one.
         if result == .raised || result == .disarmed {
-            try setMeta(AlarmDirectory.rowName, alarms.isAnyRaised ? alarms.encode() : nil)
+            let encoded = alarms.encode()
+            row.runningHash.add(.alarms, UInt64(CRC32C.checksum(encoded)))
+            try setMeta(AlarmDirectory.rowName, alarms.isAnyRaised ? encoded : nil)
         }
         row.applied = position
         return AlarmOutcome(command.alarm, result, revision: row.revision)

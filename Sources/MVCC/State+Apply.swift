@@ -66,6 +66,7 @@ extension State {
         if compaction.revision <= row.compactRevision { return .failed(.compacted) }
         if compaction.revision > row.revision { return .failed(.futureRevision) }
         schedule(compactionAt: compaction.revision)
+        row.runningHash.add(.compaction, UInt64(bitPattern: compaction.revision.rawValue))
         return .compacted
     }
 
@@ -245,6 +246,9 @@ extension State {
             unsafe VersionKey.storeChange(revision, number, at: VersionKey.storePrefix(key, at: base))
             let row = unsafe UnsafeRawBufferPointer(start: base, count: rowCount)
             unsafe storeRecord(row, base + rowCount)
+            // Its checksum covers the key and all that the version says.
+            self.row.runningHash.add(
+                UInt64(unsafe UnsafeRawPointer(base + rowCount).loadUnaligned(as: UInt32.self).littleEndian))
             unsafe store.put(
                 .versions, key: row, value: UnsafeRawBufferPointer(start: base + rowCount, count: recordCount))
             let entry = unsafe base + rowCount + recordCount

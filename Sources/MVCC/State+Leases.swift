@@ -92,7 +92,11 @@ extension State {
 
     private mutating func write(_ lease: Lease) {
         leases.set(lease)
-        LeaseRow.withRow(of: lease) { key, value in unsafe store.put(.leases, key: key, value: value) }
+        LeaseRow.withRow(of: lease) { key, value in
+            // Its checksum covers the lease's id and all that is known of it.
+            row.runningHash.add(.lease, UInt64(unsafe value.loadUnaligned(as: UInt32.self).littleEndian))
+            unsafe store.put(.leases, key: key, value: value)
+        }
     }
 
     /// Removes a lease and deletes its keys in their order, all at one revision (L5).
@@ -112,6 +116,7 @@ extension State {
         }
         finish(writing)
         leases.remove(lease.id)
+        row.runningHash.add(.leaseEnd, UInt64(bitPattern: lease.id.rawValue))
         LeaseRow.withLeaseKey(lease.id) { key in unsafe store.delete(.leases, key: key) }
     }
 

@@ -64,6 +64,7 @@ package struct State: Sendable {
 
     package var applied: LogPosition { row.applied }
     package var revision: Revision { row.revision }
+    package var runningHash: RunningHash { row.runningHash }
     package var compactRevision: Revision { row.compactRevision }
     /// Up to where ``compactStep(maxRows:)`` has removed rows.
     package var finishedCompactRevision: Revision { row.finishedCompactRevision }
@@ -74,7 +75,8 @@ package struct State: Sendable {
             if let failure { throw failure }
             return ReadView(
                 layers: store.view, revision: row.revision, compactRevision: row.compactRevision,
-                finishedCompactRevision: row.finishedCompactRevision, applied: row.applied, leaseClock: row.leaseClock)
+                finishedCompactRevision: row.finishedCompactRevision, applied: row.applied, leaseClock: row.leaseClock,
+                runningHash: row.runningHash)
         }
     }
 
@@ -85,6 +87,9 @@ package struct State: Sendable {
     }
 
     // MARK: Entries
+
+    /// Something that is kept beside the data, in rows of its own, was changed by an entry.
+    package mutating func noteMembership(mark: UInt64) { row.runningHash.add(.members, mark) }
 
     /// Notes an entry that asks nothing of the state: the empty one of a new leader, a configuration.
     package mutating func noteApplied(_ position: LogPosition) throws(StateError) {

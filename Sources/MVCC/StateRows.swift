@@ -102,5 +102,6 @@ extension StateRow {
         compactRevision = view.compactRevision
         finishedCompactRevision = view.finishedCompactRevision
         leaseClock = view.leaseClock
+        runningHash = view.runningHash
     }
 }

@@ -21,6 +21,7 @@ final class FrontDoor: Sendable {
         var alarms: @Sendable () -> [ActiveAlarm]
         /// Told for each scrape.
         var peers: @Sendable () -> [MetricFamily]
+        var console: ConsoleDesk
     }
 
     init(_ parts: Parts, configuration: ServerConfiguration) {
@@ -41,6 +42,10 @@ final class FrontDoor: Sendable {
         registerStatus(in: &router)
         InformationRoutes(context: context).register(in: &router)
         if configuration.enableGRPCGateway { gateway.register(in: &router) }
+        if configuration.enableConsole {
+            let desk = parts.console
+            ConsoleRoutes(members: { desk.members }, data: { desk.data(on: $0) }).register(in: &router)
+        }
         var metricsRouter = PlainRouter()
         registerStatus(in: &metricsRouter)
 
@@ -61,6 +66,7 @@ final class FrontDoor: Sendable {
             }
         }
         gateway.start(grpc)
+        parts.console.start(grpc, router)
         port = SharedPort(server: grpc) { [http] channel in
             channel.eventLoop.makeCompletedFuture { try http.configure(channel) }
         }

@@ -156,7 +156,10 @@ package final class Server: Sendable {
         transportOptions.isRemoved = { roster.isRemoved($0) }
         transportOptions.removed = { _ in signals.remove() }
         let hashes = HashDesk()
-        transportOptions.configureHTTP = { try PeerRoutes(roster: roster, hashes: hashes).configure($0) }
+        let runningHashes = machine.runningHashes
+        transportOptions.configureHTTP = {
+            try PeerRoutes(roster: roster, hashes: hashes, runningHashes: runningHashes).configure($0)
+        }
         transportOptions.listeningSockets = peerSockets.map { $0.take() }
         let transport = NIOPeerTransport(transportOptions, eventLoops: .own(threads: 1))
         machine.installed = { snapshot in
@@ -239,7 +242,8 @@ package final class Server: Sendable {
         space = SpaceWatch(context: context, eventLoop: group.next())
         space.start()
         corruption = CorruptionCheck(
-            context: context, options: .init(configuration), logger: logger, eventLoop: group.next())
+            context: context, options: .init(configuration), runningHashes: runningHashes, logger: logger,
+            eventLoop: group.next())
         if configuration.initialCorruptCheck {
             do throws(ConfigurationError) {
                 try corruption.checkAtStart { signals.isDue }
@@ -286,7 +290,11 @@ package final class Server: Sendable {
             FrontDoor.Parts(
                 methods: methods, context: context, eventLoops: Array(group.makeIterator()),
                 alarms: { [context] in context.activeAlarms },
-                peers: { PeerMetrics.families(transport.statistics, own: memberID) }),
+                peers: { PeerMetrics.families(transport.statistics, own: memberID) },
+                console: ConsoleDesk(
+                    context: context, dataDirectory: configuration.dataDirectory,
+                    transport: { transport.statistics },
+                    watchers: { [watches] in watches.watcherCount(on: $0) })),
             configuration: configuration)
         var listeners: [any Channel] = []
         for (socket, url) in zip(clientSockets, configuration.listenClientURLs) {

@@ -33,6 +33,11 @@ package final class KeyValueMachine: NodeMachine {
     package let growth = GrowthMeter()
     /// What `state.writtenBytes` was when the last flush began.
     private var writtenAtFlush: UInt64 = 0
+    /// What the state's running hash was, for any thread.
+    package let runningHashes = RunningHashes()
+    package var runningHash: RunningHash { state.runningHash }
+    /// After the entries since they were told last.
+    private var untoldHashes: [RunningHash] = []
     /// What the lease clock shows, for any thread.
     package let leaseClock = LeaseClock()
     private var lessor = Lessor()
@@ -144,11 +149,14 @@ package final class KeyValueMachine: NodeMachine {
     package func didPublish(_ view: ReplicaView) {
         watchFeed.publish(&state, view.store, after: &toldRevision)
         growth.note(waitingBytes: state.writtenBytes - writtenAtFlush)
+        runningHashes.note(untoldHashes, upTo: applied.index)
+        untoldHashes.removeAll(keepingCapacity: true)
     }
 
     package func apply(
         _ command: UnsafeRawBufferPointer, at place: AppliedPlace, isAwaited: Bool
     ) throws -> ReplicaResult {
+        defer { untoldHashes.append(state.runningHash) }
         guard let first = command.first, let room = CommandRoom(rawValue: first) else {
             throw NodeFailure(
                 part: .stateMachine,
@@ -167,6 +175,7 @@ package final class KeyValueMachine: NodeMachine {
                 members[position].clientURLs = attributes.clientURLs
                 try ClusterDirectory.write(members[position], to: &state)
             }
+            state.noteMembership(mark: UInt64(CRC32C.checksum(Array(body))))
             try state.noteApplied(LogPosition(place))
             membershipChanged?(membership)
             return .membersChanged(members)
@@ -189,6 +198,7 @@ package final class KeyValueMachine: NodeMachine {
     package func apply(
         _ configuration: Configuration, context: [UInt8], at place: AppliedPlace
     ) throws -> ReplicaResult {
+        defer { untoldHashes.append(state.runningHash) }
         self.configuration = configuration
         if let member = try context.withUnsafeBytes({ try MembershipContext(decoding: $0) }).member {
             if let place = members.firstIndex(where: { $0.id == member.id }) {
@@ -212,6 +222,7 @@ package final class KeyValueMachine: NodeMachine {
         members.sort { $0.id < $1.id }
         for member in members { try ClusterDirectory.write(member, to: &state) }
         try ClusterDirectory.write(configuration, to: &state)
+        state.noteMembership(mark: ReplicaView.membershipMark(configuration, members))
         try state.noteApplied(LogPosition(place))
         membershipChanged?(membership)
         return .membersChanged(members)
@@ -261,6 +272,7 @@ package final class KeyValueMachine: NodeMachine {
 
     package func skip(at place: AppliedPlace) throws {
         try state.noteApplied(LogPosition(place))
+        untoldHashes.append(state.runningHash)
         // A leader's first entry is an empty one.
         leaseClock.applied(state.leaseClock, in: place.term)
     }
@@ -334,6 +346,8 @@ package final class KeyValueMachine: NodeMachine {
         origin = directory.origin
         configuration = directory.configuration
         lessor.reset()
+        untoldHashes.removeAll()
+        runningHashes.forget(upTo: applied.index)
         leaseClock.applied(state.leaseClock, in: applied.term)
         installed?(staged.description)
         membershipChanged?(membership)

@@ -393,6 +393,24 @@ class Corruption(unittest.TestCase):
         self.assertEqual(client.compact(client.revision())[0], 0)
         self.assertEqual(soon(client.alarms), [(ids[0], CORRUPT)])
 
+    def test_what_was_applied_otherwise_is_found_soon_without_any_flag(self):
+        """The wrong byte decides a transaction, from where on the members make different things of one log."""
+        cluster = self.cluster("corrupt-applied")
+        ids = self.ids(cluster)
+        self.damage(cluster.members[2])
+        self.restart(cluster.members[2])
+        client = Client(cluster.members[0])
+        time.sleep(6)
+        # Nobody has looked at the row since, and what was applied is the same.
+        self.assertEqual(client.alarms(), [])
+        compare = message({2: 3, 3: self.KEY, 7: self.VALUE})
+        put = message({2: message({1: b"decided", 2: b"yes"})})
+        status, _, answer = client.call(KV + "Txn", message({1: compare, 2: put}))
+        self.assertEqual((status, protobuf.get(answer, 2)), (0, 1))
+        self.assertEqual(soon(client.alarms, 12), [(ids[2], CORRUPT)])
+        log = "".join(member.log() for member in cluster.members)
+        self.assertRegex(log, 'the members\' data differs: raising the alarm CORRUPT.*as they were applied')
+
     def test_two_that_differ_name_nobody(self):
         cluster = Cluster(MARTLET, "corrupt-two", count=2, extra=["--corrupt-check-time=500ms"]).start().wait_ready()
         self.addCleanup(cluster.kill)

@@ -42,6 +42,7 @@ import Testing
             #expect(outcome == expected, "\(command)")
             _ = try shadow.applyEncoded(command, wantsAnswer: false)
             #expect(shadow.state.revision == member.state.revision)
+            #expect(shadow.state.runningHash == member.state.runningHash)
             source.revision = model.revision
         }
 
@@ -100,6 +101,7 @@ import Testing
             #expect(next.state.compactRevision == member.state.compactRevision)
             #expect(next.state.applied == member.state.applied)
             #expect(try next.state.view.hash() == member.state.view.hash())
+            #expect(next.state.runningHash == member.state.runningHash)
             member = next
             views = []
             try compareLeases()

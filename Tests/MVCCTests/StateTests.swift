@@ -288,12 +288,12 @@ import Testing
         var member = try Member()
         _ = try member.apply(put("a"))
         try member.flushAll()
-        for bit in 0..<53 * 8 {
+        for bit in 0..<69 * 8 {
             let engine = try damaged(member, .meta, { $0[bit / 8] ^= 1 << UInt8(bit % 8) }, row: 0)
             #expect(throws: StateError.self) { try Member(engine: engine) }
         }
-        let later = try damaged(member, .meta, { $0[0] = 3 }, row: 0)
-        #expect(throws: StateError.unknownFormat(3)) { try Member(engine: later) }
+        let later = try damaged(member, .meta, { $0[0] = 4 }, row: 0)
+        #expect(throws: StateError.unknownFormat(4)) { try Member(engine: later) }
         let empty = try damaged(member, .meta, { $0 = [] }, row: 0)
         #expect(throws: StateError.self) { try Member(engine: empty) }
         let old = try damaged(member, .meta, { $0 = StateRow().encode() }, row: 0)

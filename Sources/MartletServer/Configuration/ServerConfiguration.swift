@@ -64,6 +64,7 @@ package struct ServerConfiguration: Equatable, Sendable {
     package var initialCorruptCheck = false
     /// How often the leader compares the members; zero: never.
     package var corruptCheckTime = Duration.zero
+    package var runningHashCheckTime = Duration.seconds(5)
     /// Compare what compactions have left.
     package var compactHashCheck = false
     package static let compactHashCheckTimeDefault = Duration.seconds(60)
@@ -76,6 +77,7 @@ package struct ServerConfiguration: Equatable, Sendable {
     /// Ports for HTTP alone, besides the client ports.
     package var listenClientHTTPURLs: [ServerURL] = []
     package var enableGRPCGateway = true
+    package var enableConsole = true
     /// Pages of which origins may ask (CORS).
     var cors = AccessRules.Allowed.everything
     /// The names that this server may be asked for by.

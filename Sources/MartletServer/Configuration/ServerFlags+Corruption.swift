@@ -15,6 +15,13 @@ extension ServerFlags {
         ) { (draft, text) throws(ConfigurationError) in
             draft.configuration.corruptCheckTime = try FlagText.duration(text)
         },
+        flag(
+            "running-hash-check-time", .features, .duration, default: "5s",
+            "How often the leader compares what the members have made of the log so far, which costs next to nothing, "
+                + "and raises the alarm CORRUPT where it differs. 0: never. Martlet's own."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.runningHashCheckTime = try FlagText.duration(text)
+        },
         ServerFlag(
             name: "compact-hash-check-enabled", group: .features, kind: .boolean, defaultText: "false",
             help: "Let the leader compare what compactions have left on the members.",

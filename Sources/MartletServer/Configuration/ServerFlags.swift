@@ -362,6 +362,13 @@ enum ServerFlags {
         ) { (draft, text) throws(ConfigurationError) in
             draft.configuration.enableGRPCGateway = try FlagText.boolean(text)
         },
+        flag(
+            "enable-console", .member, .boolean, default: "true",
+            "Serve the console, /console, on the client ports: pages for a browser. It can do what the gateway can, "
+                + "and no more."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.enableConsole = try FlagText.boolean(text)
+        },
         ignored("raft-read-timeout", .member, default: "5s", peerTimes),
         ignored("raft-write-timeout", .member, default: "5s", peerTimes),
         notYet("discovery", .clustering, discovery), notYet("discovery-token", .clustering, discovery),

@@ -10,23 +10,30 @@ import Synchronization
 
 /// Compares the members' hashes, before clients are served and then by the clock, and raises CORRUPT where they differ
 /// (M6). Nothing is ever mended by guessing which one is right.
+///
+/// There are two kinds of hashes. Running ones tell soon that members made different things of the log, and cost
+/// nothing; walks through the whole state tell of rows that changed afterwards, too.
 final class CorruptionCheck: Sendable {
     struct Options: Sendable {
         /// How often all that the leader has is compared; zero: never.
         var interval = Duration.zero
         /// How often it is looked whether there is a compaction that was not compared; nil: never.
         var compactionInterval: Duration?
+        /// How often running hashes are compared; zero: never.
+        var runningInterval = Duration.zero
 
         init(_ configuration: ServerConfiguration) {
             interval = configuration.corruptCheckTime
             compactionInterval = configuration.compactHashCheck ? configuration.compactHashCheckTime : nil
+            runningInterval = configuration.runningHashCheckTime
         }
 
-        var isOff: Bool { interval <= .zero && compactionInterval == nil }
+        var isOff: Bool { interval <= .zero && compactionInterval == nil && runningInterval <= .zero }
     }
 
     private let context: ServiceContext
     private let options: Options
+    private let runningHashes: RunningHashes
     private let comparison: HashComparison
     private let logger: Logger
     private let eventLoop: any EventLoop
@@ -37,9 +44,13 @@ final class CorruptionCheck: Sendable {
         let flag = Atomic<Bool>(false)
     }
 
-    init(context: ServiceContext, options: Options, logger: Logger, eventLoop: any EventLoop) {
+    init(
+        context: ServiceContext, options: Options, runningHashes: RunningHashes, logger: Logger,
+        eventLoop: any EventLoop
+    ) {
         self.context = context
         self.options = options
+        self.runningHashes = runningHashes
         self.logger = logger
         self.eventLoop = eventLoop
         let isOver = Over()
@@ -71,7 +82,7 @@ final class CorruptionCheck: Sendable {
         case .alike: return
         case .differing(let members) where !members.contains(context.memberID.rawValue):
             // It is the others who are wrong, and most have what this one has.
-            raise(findings, at: view.store.revision)
+            raise(findings, at: view.store.revision, "at the start")
         case .differing, .undecided:
             let others = findings.hashes.dropFirst().map { "member \(hex($0.member)) \(hex(UInt64($0.hash)))" }
             throw ConfigurationError(
@@ -92,8 +103,14 @@ final class CorruptionCheck: Sendable {
             var next = NIODeadline.now() + TimeAmount(options.interval)
             var nextCompaction = NIODeadline.now() + TimeAmount(options.compactionInterval ?? .zero)
             var comparedCompaction = Revision.neverCompacted
+            var nextRunning = NIODeadline.now() + TimeAmount(options.runningInterval)
+            var comparedIndex = LogIndex.zero
             while !isOver.flag.load(ordering: .relaxed), context.node.published.status.failure == nil {
                 Thread.sleep(forTimeInterval: 0.1)
+                if options.runningInterval > .zero, .now() >= nextRunning {
+                    checkRunning(after: &comparedIndex)
+                    nextRunning = .now() + TimeAmount(options.runningInterval)
+                }
                 if options.interval > .zero, .now() >= next {
                     checkAll()
                     next = .now() + TimeAmount(options.interval)
@@ -112,7 +129,7 @@ final class CorruptionCheck: Sendable {
         guard leads else { return }
         let view = context.node.published.view
         guard let findings = compare(view, at: view.store.revision, "by the clock", comparison) else { return }
-        raise(findings, at: view.store.revision)
+        raise(findings, at: view.store.revision, "by the clock")
     }
 
     /// What a compaction has left is compared once, when all have answered.
@@ -124,10 +141,25 @@ final class CorruptionCheck: Sendable {
             return
         }
         if findings.silent.isEmpty { compared = revision }
-        raise(findings, at: revision)
+        raise(findings, at: revision, "after a compaction")
     }
 
-    // MARK: What both do
+    /// Nothing is asked while nothing is applied and all have answered.
+    private func checkRunning(after compared: inout LogIndex) {
+        guard leads, let newest = runningHashes.newest, newest.index > compared else { return }
+        var comparison = RunningHashComparison(own: context.memberID, clusterID: context.clusterID)
+        comparison.isCancelled = { [isOver] in isOver.flag.load(ordering: .relaxed) }
+        let findings = comparison.run(context.node.published.view.members, after: newest.index, newest.hash)
+        if findings.silent.isEmpty { compared = newest.index }
+        for (member, reason) in findings.silent {
+            logger.debug(
+                "a member's running hash was not compared",
+                metadata: ["peer-id": "\(hex(member))", "reason": "\(reason)"])
+        }
+        raise(findings, at: context.node.published.view.store.revision, "as they were applied")
+    }
+
+    // MARK: What all do
 
     private func compare(
         _ view: ReplicaView, at revision: Revision, _ when: String, _ comparison: HashComparison
@@ -160,7 +192,7 @@ final class CorruptionCheck: Sendable {
         }
     }
 
-    private func raise(_ findings: HashComparison.Findings, at revision: Revision) {
+    private func raise(_ findings: HashComparison.Findings, at revision: Revision, _ when: String) {
         let members: [UInt64]
         switch findings.judgement {
         case .alike: return
@@ -168,19 +200,21 @@ final class CorruptionCheck: Sendable {
         // Nobody is named, and the cluster stops all the same.
         case .undecided: members = [0]
         }
+        // As things are now: the walk took its time, and who was removed meanwhile harms nobody.
+        let view = context.node.published.view
+        let alarms = members
+            .filter { member in member == 0 || view.members.contains { $0.id.rawValue == member } }
+            .map { Alarm(.corrupt, member: $0) }
+            .filter { !view.alarms.contains($0) }
+        guard !alarms.isEmpty else { return }
         logger.critical(
             "the members' data differs: raising the alarm CORRUPT",
             metadata: [
-                "revision": "\(revision.rawValue)",
+                "revision": "\(revision.rawValue)", "when": "\(when)",
                 "hashes":
                     "\(findings.hashes.map { "\(hex($0.member))=\(hex(UInt64($0.hash)))" }.joined(separator: ","))",
                 "corrupt": "\(members.map { $0 == 0 ? "not known" : hex($0) }.joined(separator: ","))",
             ])
-        // As things are now: the walk took its time, and who was removed meanwhile harms nobody.
-        let view = context.node.published.view
-        for member in members where member == 0 || view.members.contains(where: { $0.id.rawValue == member }) {
-            let alarm = Alarm(.corrupt, member: member)
-            if !view.alarms.contains(alarm) { context.raise(alarm, on: eventLoop) }
-        }
+        for alarm in alarms { context.raise(alarm, on: eventLoop) }
     }
 }

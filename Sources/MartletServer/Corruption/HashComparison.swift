@@ -32,10 +32,12 @@ struct HashComparison: Sendable {
     let clusterID: UInt64
     var patience = Patience()
     /// Asks one member; tests answer by themselves.
-    var get: @Sendable (ServerURL, String) -> Result<HTTPGet.Answer, HTTPGet.Failure> = { url, path in
+    var get = Self.get
+    var isCancelled: @Sendable () -> Bool = { false }
+
+    static let get: @Sendable (ServerURL, String) -> Result<HTTPGet.Answer, HTTPGet.Failure> = { url, path in
         Result { () throws(HTTPGet.Failure) in try HTTPGet.get(url, path, timeout: .seconds(2)) }
     }
-    var isCancelled: @Sendable () -> Bool = { false }
 
     /// Compactions may come in between, and then all are asked anew.
     private static let roundsMax = 4

@@ -62,6 +62,11 @@ struct PlainRouter: Sendable {
         routes[path] = route
     }
 
+    /// Whether anything is answered at a path.
+    func serves(_ path: String) -> Bool {
+        routes[path] != nil || subtrees.contains { path.hasPrefix($0.prefix) }
+    }
+
     /// By everything but the request's body.
     func match(_ request: PlainRequest) -> Match {
         if let refusal = access?.refusal(of: request) { return .answer(refusal) }

@@ -23,6 +23,7 @@ struct PeerRoutes: Sendable {
     let roster: MemberRoster
     /// For members that compare what they have.
     var hashes = HashDesk()
+    var runningHashes = RunningHashes()
 
     /// Sets a connection's pipeline up. One request a connection: the transport bounds its bytes and its time.
     func configure(_ channel: any Channel) throws {
@@ -34,6 +35,7 @@ struct PeerRoutes: Sendable {
     func register(in router: inout PlainRouter) {
         router.on(["GET"], "/members") { _, _, respond in respond(members) }
         router.on(["GET"], PeerHash.path) { request, _, respond in respond(hash(request)) }
+        router.on(["GET"], PeerRunningHash.path) { request, _, respond in respond(runningHash(request)) }
         router.on(["GET"], "/version") { _, _, respond in
             var response = InformationRoutes.version
             response.fields.append((Self.clusterIDHeader, hex(roster.clusterID)))
@@ -68,6 +70,14 @@ struct PeerRoutes: Sendable {
             hash.hashRevision = answer.hashRevision.rawValue
         }
         return answer(hash)
+    }
+
+    private func runningHash(_ request: PlainRequest) -> PlainResponse {
+        guard let index = request.queryValues("index").first.flatMap({ UInt64($0) }), index > 0 else {
+            return .text(400, "index is needed, as a number")
+        }
+        return answer(
+            PeerRunningHash(memberID: roster.own.rawValue, runningHashes.answer(at: LogIndex(index))))
     }
 
     private func answer(_ value: some Encodable) -> PlainResponse {

@@ -21,6 +21,7 @@ final class ServiceContext: Sendable {
     let space: SpaceQuota
     let leaseClock: LeaseClock
     let failures = RequestFailures()
+    let times = RequestTimes()
     private let loops: [LoopRequests]
 
     struct RequestLimits: Sendable {
@@ -42,8 +43,8 @@ final class ServiceContext: Sendable {
         self.sizes = sizes
         space = SpaceQuota(bytesMax: limits.quotaBytes)
         self.leaseClock = leaseClock
-        loops = eventLoops.map { [failures] in
-            LoopRequests(eventLoop: $0, node: node, leaseClock: leaseClock, failures: failures)
+        loops = eventLoops.map { [failures, times] in
+            LoopRequests(eventLoop: $0, node: node, leaseClock: leaseClock, failures: failures, times: times)
         }
     }
 

@@ -1,3 +1,4 @@
+import MVCC
 package import PeerTransport
 package import Raft
 package import RaftCore
@@ -10,7 +11,7 @@ enum Observation {
     /// The configuration in force from a place on, and the proposer's context.
     case configuration(Configuration, context: UnsafeRawBufferPointer)
     /// What a command came to; not whole: what only an answer would hold was not looked for.
-    case outcome(ReplicaResult, isWhole: Bool)
+    case outcome(ReplicaResult, isWhole: Bool, runningHash: RunningHash)
     /// The state was replaced by a snapshot that was made with this configuration.
     case installed(Configuration)
 }
@@ -44,7 +45,7 @@ package final class ObservedMachine: NodeMachine {
         // At every other entry all members look for the whole answer, so that these can be compared (etcd issue 18667).
         let isWhole = isAwaited || place.index.rawValue % 2 == 0
         let result = try machine.apply(command, at: place, isAwaited: isWhole)
-        observe(place, .outcome(result, isWhole: isWhole))
+        observe(place, .outcome(result, isWhole: isWhole, runningHash: machine.runningHash))
         return result
     }
 

@@ -81,6 +81,8 @@ package final class SimulatedCluster {
         var command: [UInt8]?
         /// What every member must make of it; nil: neither about keys nor about leases.
         var expected: ReplicaResult?
+        /// What all that was applied adds up to after it.
+        var runningHash: RunningHash?
         /// The store's revision after it.
         var revision: Int64 = 0
     }
@@ -352,8 +354,12 @@ package final class SimulatedCluster {
                 for id in configuration.members { self.member(id).hasJoined = true }
             }
             onOccasion?(.configurationApplied, member.id)
-        case .outcome(let result, let isWhole):
+        case .outcome(let result, let isWhole, let runningHash):
             let place = Int(place.index.rawValue) - Self.firstIndex
+            if let known = appliedEntries[place]?.runningHash, known != runningHash {
+                fail("member \(member.id.rawValue) has another running hash at entry \(place + Self.firstIndex)")
+            }
+            appliedEntries[place]?.runningHash = runningHash
             guard let expected = appliedEntries[place]?.expected else { return }
             if !expected.agrees(with: result, isWhole: isWhole) {
                 fail(
