@@ -17,6 +17,7 @@ final class FrontDoor: Sendable {
         var methods: GRPCMethods
         var context: ServiceContext
         var eventLoops: [any EventLoop]
+        var httpAPI: HTTPAPI
         /// The alarms that are raised now.
         var alarms: @Sendable () -> [ActiveAlarm]
         /// Told for each scrape.
@@ -41,6 +42,7 @@ final class FrontDoor: Sendable {
         registerStatus(in: &router)
         InformationRoutes(context: context).register(in: &router)
         if configuration.enableGRPCGateway { gateway.register(in: &router) }
+        parts.httpAPI.register(in: &router)
         var metricsRouter = PlainRouter()
         registerStatus(in: &metricsRouter)
 
@@ -75,6 +77,10 @@ final class FrontDoor: Sendable {
         metrics.register(
             MetricFamily(.gauge, "martlet_http_connections", "Connections of HTTP/1.1 that are open.") {
                 Double(servers.reduce(0) { $0 + $1.connectionCount })
+            })
+        metrics.register(
+            MetricFamily(.gauge, "martlet_http_watches", "Long polls and event streams that are open.") {
+                Double(parts.httpAPI.openWatchCount)
             })
         metrics.register(
             MetricFamily(.gauge, "martlet_grpc_connections", "Connections of HTTP/2 that are open.") { [grpc] in

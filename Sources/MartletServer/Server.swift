@@ -285,6 +285,11 @@ package final class Server: Sendable {
         door = FrontDoor(
             FrontDoor.Parts(
                 methods: methods, context: context, eventLoops: Array(group.makeIterator()),
+                httpAPI: HTTPAPI(
+                    context: context, watches: watches,
+                    leaseTTLMin: LeaseService.ttlMin(
+                        electionTicks: options.electionTicks, tickNanoseconds: options.tickNanoseconds),
+                    eventLoops: Array(group.makeIterator())),
                 alarms: { [context] in context.activeAlarms },
                 peers: { PeerMetrics.families(transport.statistics, own: memberID) }),
             configuration: configuration)

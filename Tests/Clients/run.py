@@ -8,7 +8,7 @@ import unittest
 
 MODULES = [
     "etcdctl_parity", "commands", "grpc_raw", "watches", "leases", "locks", "alarms", "snapshots", "grpc_google",
-    "http_gateway", "web_sockets", "http_status", "bad_input", "bad_peers", "bad_directories", "wrapper",
+    "http_gateway", "web_sockets", "http_status", "http_api", "bad_input", "bad_peers", "bad_directories", "wrapper",
     "differential", "stock_clients",
 ]
 
