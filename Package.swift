@@ -27,6 +27,7 @@ let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metri
 let metricsTestKit: Target.Dependency = .product(name: "MetricsTestKit", package: "swift-metrics")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let tomlKit: Target.Dependency = .product(name: "TOMLKit", package: "TOMLKit")
 
 let package = Package(
     name: "martlet",
@@ -44,6 +45,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics.git", exact: "2.13.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", exact: "2.13.0"),
         .package(url: "https://github.com/jpsim/Yams.git", exact: "6.2.2"),
+        .package(url: "https://github.com/LebJe/TOMLKit.git", exact: "0.6.0"),
     ],
     targets: [
         // Pure: no threads, no clock, no files.
@@ -61,6 +63,12 @@ let package = Package(
         .target(name: "PlatformSimulation", dependencies: ["Platform"], swiftSettings: settings),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .target(name: "LMDBEngine", dependencies: ["StorageEngine", "CLMDB"], swiftSettings: strict),
+        .systemLibrary(name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"])]),
+        .target(name: "RocksDBEngine", dependencies: ["StorageEngine", "CRocksDB"], swiftSettings: strict),
+        .target(
+            name: "JournalEngine", dependencies: ["StorageEngine", "ByteCodec", "Platform"], swiftSettings: settings),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .target(name: "Zstandard", dependencies: ["CZstd"], swiftSettings: strict),
         .target(name: "WriteAheadLog", dependencies: ["ByteCodec", "Platform"], swiftSettings: strict),
         .target(name: "SocketSupport", dependencies: [nioCore, nioPosix], swiftSettings: settings),
         .target(name: "PeerTransport", dependencies: ["RaftCore", "ByteCodec"], swiftSettings: settings),
@@ -80,6 +88,7 @@ let package = Package(
             name: "Replica",
             dependencies: [
                 "Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "Digests", "PeerTransport",
+                "Zstandard",
             ],
             swiftSettings: settings),
         .target(
@@ -98,9 +107,10 @@ let package = Package(
             name: "MartletServer",
             dependencies: [
                 "Replica", "Raft", "RaftCore", "MVCC", "StorageEngine", "EtcdAPI", "HTTP2", "PeerTransport",
-                "PeerTransportNIO", "Platform", "PlatformPOSIX", "LMDBEngine", "ByteCodec", "WriteAheadLog",
-                "Digests", "SocketSupport", nioCore, nioPosix, nioHTTP1, nioWebSocket, logging, yams, swiftProtobuf,
-            ], swiftSettings: settings),
+                "PeerTransportNIO", "Platform", "PlatformPOSIX", "LMDBEngine", "RocksDBEngine", "JournalEngine",
+                "ByteCodec", "WriteAheadLog", "Digests", "SocketSupport", nioCore, nioPosix, nioHTTP1, nioWebSocket,
+                logging, yams, tomlKit, swiftProtobuf,
+            ], exclude: ["Console/Pages"], swiftSettings: settings),
         .target(
             name: "MartletClient", dependencies: ["EtcdAPI", "HTTP2", "SocketSupport", nioCore, nioPosix, swiftProtobuf],
             swiftSettings: settings),
@@ -131,7 +141,11 @@ let package = Package(
             ], swiftSettings: settings),
         .testTarget(name: "StorageEngineTests", dependencies: ["StorageEngine"], swiftSettings: settings),
         .testTarget(
-            name: "EngineConformanceTests", dependencies: ["StorageEngine", "LMDBEngine", "CLMDB"],
+            name: "EngineConformanceTests",
+            dependencies: [
+                "StorageEngine", "LMDBEngine", "CLMDB", "RocksDBEngine", "JournalEngine", "Platform", "PlatformPOSIX",
+                "PlatformSimulation",
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "MVCCTests", dependencies: ["MVCC", "StorageEngine", "ByteCodec", "TestSupport"],
@@ -139,7 +153,9 @@ let package = Package(
         .testTarget(
             name: "ReplicaTests",
             dependencies: [
-                "Replica", "Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "Digests", "TestSupport",
+                "Replica", "Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "PlatformPOSIX",
+                "PlatformSimulation", "ByteCodec", "Digests", "LMDBEngine", "RocksDBEngine", "JournalEngine",
+                "PeerTransport", "Zstandard", "TestSupport",
             ],
             swiftSettings: settings),
         .testTarget(
@@ -155,13 +171,14 @@ let package = Package(
             dependencies: ["HTTP2", "CNghttp2", "CZlib", nioCore, nioPosix, nioEmbedded, nioHTTP1],
             swiftSettings: settings),
         .testTarget(name: "DigestsTests", dependencies: ["Digests"], swiftSettings: settings),
+        .testTarget(name: "ZstandardTests", dependencies: ["Zstandard"], swiftSettings: settings),
         .testTarget(name: "EtcdAPITests", dependencies: ["EtcdAPI", "TestSupport", swiftProtobuf], swiftSettings: settings),
         .testTarget(
             name: "MartletServerTests",
             dependencies: [
                 "MartletServer", "Replica", "Raft", "RaftCore", "MVCC", "EtcdAPI", "HTTP2", "PeerTransport",
-                "PeerTransportNIO", "Platform", "PlatformPOSIX", "WriteAheadLog", "SocketSupport", nioCore, nioPosix,
-                logging, swiftProtobuf,
+                "PeerTransportNIO", "Platform", "PlatformPOSIX", "StorageEngine", "WriteAheadLog", "SocketSupport",
+                nioCore, nioPosix, logging, swiftProtobuf,
             ],
             swiftSettings: settings),
         .testTarget(

@@ -12,6 +12,9 @@ package enum LeaseCommand: Hashable, Sendable {
     case expire([LeaseEnd], term: UInt64)
     /// Nothing but the clock.
     case tick
+    /// Grants a lease and runs a transaction that attaches keys to it, both or neither: a lease to which nothing is
+    /// attached then, because a comparison did not hold, is not granted (decision 0020).
+    case grantWith(LeaseID, ttl: Int64, Transaction)
 }
 
 /// A lease that a leader found to be over, and the deadline that it went by.
@@ -35,6 +38,8 @@ package struct LeaseOutcome: Hashable, Sendable {
         /// Those that the command named, whatever became of them.
         case expired([LeaseEnd])
         case ticked
+        /// What the transaction came to, and the lease, unless it was taken back.
+        case grantedWith(Lease?, TransactionAnswer)
         case failed(RequestError)
     }
 
@@ -67,6 +72,7 @@ package enum LeaseCommandCodec {
         case renew = 3
         case expire = 4
         case tick = 5
+        case grantWith = 6
     }
 
     /// Writes the leader's clock into a record; zero where it is not known yet.
@@ -80,7 +86,7 @@ package enum LeaseCommandCodec {
         guard record.count > 1, record.count <= quickBytesMax else { return false }
         switch Tag(rawValue: record[1]) {
         case .grant, .renew, .tick: return record[0] == version
-        case .revoke, .expire, nil: return false
+        case .revoke, .expire, .grantWith, nil: return false
         }
     }
 
@@ -119,6 +125,11 @@ package enum LeaseCommandCodec {
                 writer.write(end.deadline.rawValue)
             }
         case .tick: begin(.tick)
+        case .grantWith(let id, let ttl, let transaction):
+            begin(.grantWith)
+            write(id)
+            writer.writeVarint(UInt64(bitPattern: ttl))
+            writer.writeLengthPrefixed(CommandCodec.encode(.transaction(transaction)))
         }
         return writer.finish()
     }
@@ -144,11 +155,11 @@ package enum LeaseCommandCodec {
 
     private static func read(_ tag: Tag, _ reader: inout ByteReader) throws(DecodingError) -> LeaseCommand {
         switch tag {
-        case .grant:
+        case .grant: return .grant(try readID(&reader), ttl: try readTTL(&reader))
+        case .grantWith:
             let id = try readID(&reader)
-            let ttl = Int64(bitPattern: try reader.readVarint())
-            guard (1...Lease.ttlMax).contains(ttl) else { throw .invalid("a TTL of \(ttl)") }
-            return .grant(id, ttl: ttl)
+            let ttl = try readTTL(&reader)
+            return .grantWith(id, ttl: ttl, try readTransaction(&reader))
         case .revoke: return .revoke(try readID(&reader))
         case .renew:
             var ids: [LeaseID] = []
@@ -165,6 +176,24 @@ package enum LeaseCommandCodec {
             }
             return .expire(ends, term: term)
         case .tick: return .tick
+        }
+    }
+
+    private static func readTTL(_ reader: inout ByteReader) throws(DecodingError) -> Int64 {
+        let ttl = Int64(bitPattern: try reader.readVarint())
+        guard (1...Lease.ttlMax).contains(ttl) else { throw .invalid("a TTL of \(ttl)") }
+        return ttl
+    }
+
+    private static func readTransaction(_ reader: inout ByteReader) throws(DecodingError) -> Transaction {
+        let record = try reader.readLengthPrefixed()
+        do throws(StateError) {
+            guard case .transaction(let transaction) = try CommandCodec.decode(record) else {
+                throw StateError.undecodableCommand("it is no transaction")
+            }
+            return transaction
+        } catch {
+            throw .invalid("the transaction of a grant: \(error)")
         }
     }
 

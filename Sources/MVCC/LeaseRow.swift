@@ -133,6 +133,14 @@ enum LeaseRow {
         return keys
     }
 
+    static func hasKeys(_ id: LeaseID, in view: LayeredView) throws(StateError) -> Bool {
+        let cursor = view.makeCursor(.leases)
+        let isThere = withAttachmentKey(id) { unsafe cursor.seek($0) }
+        guard isThere else { return false }
+        guard case .attachment(let owner, _) = try unsafe content(cursor.key, cursor.value) else { return false }
+        return owner == id
+    }
+
     /// Calls `body` with each lease, by ascending id.
     static func forEachLease(in view: LayeredView, _ body: (Lease) -> Void) throws(StateError) {
         let cursor = view.makeCursor(.leases)

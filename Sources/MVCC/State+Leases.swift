@@ -13,21 +13,23 @@ extension State {
 
     /// Applies the lease command that a log's record holds.
     package mutating func apply(
-        leaseRecord record: UnsafeRawBufferPointer, at position: LogPosition
+        leaseRecord record: UnsafeRawBufferPointer, at position: LogPosition, wantsAnswer: Bool = true
     ) throws(StateError) -> LeaseOutcome {
         if let failure { throw failure }
         do throws(StateError) {
             let (command, time) = try LeaseCommandCodec.decode(record)
-            return try apply(command, stamped: time, at: position)
+            return try apply(command, stamped: time, at: position, wantsAnswer: wantsAnswer)
         } catch {
             failure = error
             throw error
         }
     }
 
-    /// - Parameter time: the clock of the leader that appended the command; zero if it did not know it.
+    /// - Parameters:
+    ///   - time: the clock of the leader that appended the command; zero if it did not know it.
+    ///   - wantsAnswer: as for other commands; of a transaction's answer alone.
     package mutating func apply(
-        _ command: LeaseCommand, stamped time: LeaseTime, at position: LogPosition
+        _ command: LeaseCommand, stamped time: LeaseTime, at position: LogPosition, wantsAnswer: Bool = true
     ) throws(StateError) -> LeaseOutcome {
         if let failure { throw failure }
         checkOrder(position)
@@ -61,6 +63,12 @@ extension State {
                 }
                 result = .expired(ends)
             case .tick: result = .ticked
+            case .grantWith(let id, let ttl, let transaction):
+                if let refusal = alarms.growthRefusal {
+                    result = .failed(refusal)
+                } else {
+                    result = try grant(id, ttl: ttl, with: transaction, wantsAnswer: wantsAnswer)
+                }
             }
             row.applied = position
             return LeaseOutcome(result, revision: row.revision)
@@ -78,6 +86,26 @@ extension State {
         let lease = Lease(id: id, ttl: ttl, deadline: row.leaseClock.advanced(seconds: ttl))
         write(lease)
         return .granted(lease)
+    }
+
+    /// The lease has to be there while the transaction is checked and attaches keys to it; one that it leaves without
+    /// any is taken back, as if it had never been.
+    private mutating func grant(
+        _ id: LeaseID, ttl: Int64, with transaction: Transaction, wantsAnswer: Bool
+    ) throws(StateError) -> LeaseOutcome.Result {
+        let granted = grant(id, ttl: ttl)
+        guard case .granted(let lease) = granted else { return granted }
+        let result: LeaseOutcome.Result
+        var isUsed = false
+        switch try apply(transaction, wantsAnswer: wantsAnswer) {
+        case .transaction(let answer):
+            isUsed = try LeaseRow.hasKeys(id, in: store.view)
+            result = .grantedWith(isUsed ? lease : nil, answer)
+        case .failed(let error): result = .failed(error)
+        case .put, .delete, .compacted: preconditionFailure("a transaction was answered as another command")
+        }
+        if !isUsed { forget(id) }
+        return result
     }
 
     private mutating func renew(_ id: LeaseID) -> Int64 {
@@ -115,9 +143,13 @@ extension State {
             }
         }
         finish(writing)
-        leases.remove(lease.id)
-        row.runningHash.add(.leaseEnd, UInt64(bitPattern: lease.id.rawValue))
-        LeaseRow.withLeaseKey(lease.id) { key in unsafe store.delete(.leases, key: key) }
+        forget(lease.id)
+    }
+
+    private mutating func forget(_ id: LeaseID) {
+        leases.remove(id)
+        row.runningHash.add(.leaseEnd, UInt64(bitPattern: id.rawValue))
+        LeaseRow.withLeaseKey(id) { key in unsafe store.delete(.leases, key: key) }
     }
 
     /// The keys of a lease, each of which has to say so too: what is deleted here was damaged otherwise.

@@ -1,5 +1,4 @@
 import Foundation
-import LMDBEngine
 import Platform
 import PlatformPOSIX
 import Raft
@@ -60,9 +59,7 @@ struct DataDirectory: Sendable {
                 "the data directory \(root) cannot be used: \(error.operation) of \(error.path) failed: \(error.reason)"
             )
         }
-        engines = DirectoryEngines(
-            directory: "\(member)/state", fileSystem: fileSystem, open: { try LMDBEngine(path: $0) },
-            isMade: { LMDBEngine.exists(at: $0) })
+        engines = configuration.engine.engines(in: "\(member)/state", fileSystem)
     }
 
     /// Who the members' directories are. There is one as soon as there is a machine.
@@ -107,6 +104,10 @@ struct DataDirectory: Sendable {
             return try openWholeMachine()
         } catch let error as ConfigurationError {
             throw error
+        } catch let failure as EngineMoveFailure {
+            throw ConfigurationError(
+                "the state in \(root) cannot be opened: \(failure). It is as it was: a start with --engine "
+                    + "\(failure.from) goes on with it")
         } catch {
             throw ConfigurationError(
                 "the state in \(root) cannot be opened: \(error). Nothing was changed; restore it from a copy, or "

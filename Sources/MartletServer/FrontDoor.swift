@@ -17,10 +17,14 @@ final class FrontDoor: Sendable {
         var methods: GRPCMethods
         var context: ServiceContext
         var eventLoops: [any EventLoop]
+        var discovery: Discovery
+        var httpAPI: HTTPAPI
         /// The alarms that are raised now.
         var alarms: @Sendable () -> [ActiveAlarm]
         /// Told for each scrape.
         var peers: @Sendable () -> [MetricFamily]
+        var admin: AdminRoutes
+        var console: ConsoleDesk
     }
 
     init(_ parts: Parts, configuration: ServerConfiguration) {
@@ -40,7 +44,15 @@ final class FrontDoor: Sendable {
         var router = PlainRouter(access: AccessRules(origins: configuration.cors, hosts: configuration.hostWhitelist))
         registerStatus(in: &router)
         InformationRoutes(context: context).register(in: &router)
+        parts.admin.register(in: &router)
+        JoinRoutes(desk: parts.admin.desk).register(in: &router)
         if configuration.enableGRPCGateway { gateway.register(in: &router) }
+        parts.discovery.routes.register(in: &router)
+        if configuration.enableConsole {
+            let desk = parts.console
+            ConsoleRoutes(members: { desk.members }, data: { desk.data(on: $0) }).register(in: &router)
+        }
+        parts.httpAPI.register(in: &router)
         var metricsRouter = PlainRouter()
         registerStatus(in: &metricsRouter)
 
@@ -61,12 +73,14 @@ final class FrontDoor: Sendable {
             }
         }
         gateway.start(grpc)
+        parts.console.start(grpc, router)
         port = SharedPort(server: grpc) { [http] channel in
             channel.eventLoop.makeCompletedFuture { try http.configure(channel) }
         }
 
         metrics.register(MemberMetrics.families(context, health: health, alarms: parts.alarms))
         if let durations { metrics.register(durations.family) }
+        for family in parts.discovery.metrics { metrics.register(family) }
         metrics.register { [grpc] eventLoop in grpc.counters(on: eventLoop).map { GRPCMetrics.families($0) } }
         metrics.register { [peers = parts.peers] eventLoop in
             eventLoop.makeSucceededFuture(ProcessMetrics.families() + peers())
@@ -75,6 +89,10 @@ final class FrontDoor: Sendable {
         metrics.register(
             MetricFamily(.gauge, "martlet_http_connections", "Connections of HTTP/1.1 that are open.") {
                 Double(servers.reduce(0) { $0 + $1.connectionCount })
+            })
+        metrics.register(
+            MetricFamily(.gauge, "martlet_http_watches", "Long polls and event streams that are open.") {
+                Double(parts.httpAPI.openWatchCount)
             })
         metrics.register(
             MetricFamily(.gauge, "martlet_grpc_connections", "Connections of HTTP/2 that are open.") { [grpc] in

@@ -39,6 +39,15 @@ final class ListeningSocket: Sendable {
         }
     }
 
+    /// Another end of the same socket, for who only needs it for a while: closed by whoever took it, and this one goes
+    /// on listening.
+    func lend() -> Int32 {
+        descriptor.withLock { descriptor in
+            precondition(descriptor >= 0, "a listening socket was lent after it was handed over")
+            return fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        }
+    }
+
     private struct Failure: Error {
         var reason: String
         static func last() -> Failure { Failure(reason: String(cString: strerror(errno))) }

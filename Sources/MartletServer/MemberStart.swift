@@ -19,7 +19,7 @@ struct MemberStart {
 
     /// - Parameter found: the cluster to join, where it was asked for already.
     init(
-        _ directory: DataDirectory, _ configuration: ServerConfiguration, _ join: ClusterJoin,
+        _ directory: DataDirectory, _ configuration: ServerConfiguration, _ join: any ClusterFinding,
         found: ClusterJoin.Found? = nil
     ) throws {
         let identity = try directory.logIdentity()
@@ -59,7 +59,7 @@ struct MemberStart {
 
     /// The cluster that this directory was made to join, as its members tell of it now.
     private static func joined(
-        _ clusterID: UInt64, _ memberID: NodeID?, _ configuration: ServerConfiguration, _ join: ClusterJoin
+        _ clusterID: UInt64, _ memberID: NodeID?, _ configuration: ServerConfiguration, _ join: any ClusterFinding
     ) throws(ConfigurationError) -> ClusterJoin.Found {
         let found = try join.find(isPrepared: true)
         let id = memberID ?? NodeID(found.own.id)

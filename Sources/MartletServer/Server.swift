@@ -1,6 +1,5 @@
 import Foundation
 import HTTP2
-import LMDBEngine
 import Logging
 import MVCC
 import NIOCore
@@ -36,6 +35,9 @@ package final class Server: Sendable {
     private let space: SpaceWatch
     private let corruption: CorruptionCheck
     private let compactor: AutoCompactor?
+    private let autopilot: Autopilot
+    private let changes: MemberChanges
+    private let discovery: Discovery
 
     /// How long open calls may go on after the server was asked to stop.
     private static let drainTime = TimeAmount.seconds(5)
@@ -49,6 +51,8 @@ package final class Server: Sendable {
         let logger = Logger(label: "martlet") { _ in handler }
         for warning in configuration.warnings { logger.warning("\(warning)") }
         let signals = StopSignals()
+        var configuration = configuration
+        try JoinAddresses().fill(&configuration)
         let server = try Server(configuration: configuration, logger: logger, signals: signals)
         server.announce()
         let reason = signals.wait()
@@ -85,6 +89,7 @@ package final class Server: Sendable {
             "starting a member",
             metadata: [
                 "name": "\(configuration.name)", "data-dir": "\(configuration.dataDirectory)",
+                "engine": "\(configuration.engine.rawValue)",
                 "listen-client-urls": "\(configuration.listenClientURLs.map(\.description).joined(separator: ","))",
                 "listen-peer-urls": "\(configuration.listenPeerURLs.map(\.description).joined(separator: ","))",
             ])
@@ -107,14 +112,17 @@ package final class Server: Sendable {
             try ListeningSocket(
                 url, for: "metrics", flag: "--listen-metrics-urls", isShared: configuration.socketReusePort)
         }
-        let join = ClusterJoin(configuration: configuration, logger: logger)
+        let finder = ClusterFinder(
+            configuration, logger: logger, peerSockets: peerSockets, isStopping: { signals.isDue })
         // Nor where there is no cluster to join.
         let found =
             existing == nil && configuration.initialClusterState == .existing
-            ? try join.find(isPrepared: false) : nil
+            ? try finder.find(isPrepared: false) : nil
         let directory = try existing ?? DataDirectory(configuration: configuration)
         self.directory = directory
-        let start = try MemberStart(directory, configuration, join, found: found)
+        finder.identity = try directory.logIdentity()
+        directory.engines.whenMoving { EngineMoveLog.log($0, to: logger) }
+        let start = try MemberStart(directory, configuration, finder, found: found)
         let (machine, memberID) = (start.machine, start.memberID)
         let register = try directory.openRegister()
         let view = try machine.view
@@ -274,7 +282,13 @@ package final class Server: Sendable {
             isStrict: configuration.strictReconfigCheck, learnersMax: configuration.maxLearners, own: memberID,
             connectedFor: { peer in connectedSince(peer).map { NIODeadline.now().uptimeNanoseconds - $0 } },
             isRemoved: { roster.isRemoved($0) })
-        ClusterService(context: context, rules: rules).register(in: &methods)
+        let changes = MemberChanges(context: context, rules: rules)
+        ClusterService(changes: changes).register(in: &methods)
+        let autopilot = Autopilot(
+            changes: changes, options: Autopilot.Options(configuration), logger: logger, eventLoop: group.next())
+        self.autopilot = autopilot
+        self.changes = changes
+        let desk = JoinDesk(changes: changes, configuration)
         MaintenanceService(context: context).register(in: &methods)
         HealthService(context: context).register(in: &methods)
         let compactionLoop = group.next()
@@ -295,11 +309,31 @@ package final class Server: Sendable {
         // is told that there is none.
         let callGate = CallGate(published: node.published)
         methods.gate { callGate.refusal($0, $1, $2) }
+        do throws(ConfigurationError) {
+            discovery = try Discovery(
+                Discovery.Options(configuration), context: context, watches: watches, feed: watchFeed,
+                leaseTTLMin: LeaseService.ttlMin(
+                    electionTicks: options.electionTicks, tickNanoseconds: options.tickNanoseconds),
+                eventLoops: Array(group.makeIterator()), logger: logger)
+        } catch {
+            node.stop()
+            throw error
+        }
         door = FrontDoor(
             FrontDoor.Parts(
-                methods: methods, context: context, eventLoops: Array(group.makeIterator()),
+                methods: methods, context: context, eventLoops: Array(group.makeIterator()), discovery: discovery,
+                httpAPI: HTTPAPI(
+                    context: context, watches: watches,
+                    leaseTTLMin: LeaseService.ttlMin(
+                        electionTicks: options.electionTicks, tickNanoseconds: options.tickNanoseconds),
+                    eventLoops: Array(group.makeIterator())),
                 alarms: { [context] in context.activeAlarms },
-                peers: { PeerMetrics.families(transport.statistics, own: memberID) }),
+                peers: { PeerMetrics.families(transport.statistics, own: memberID) },
+                admin: AdminRoutes(desk: desk, silence: { autopilot.silence(of: $0) }),
+                console: ConsoleDesk(
+                    context: context, dataDirectory: configuration.dataDirectory,
+                    transport: { transport.statistics },
+                    watchers: { [watches] in watches.watcherCount(on: $0) })),
             configuration: configuration)
         var listeners: [any Channel] = []
         for (socket, url) in zip(clientSockets, configuration.listenClientURLs) {
@@ -332,6 +366,8 @@ package final class Server: Sendable {
         self.metricsListeners = metricsListeners + httpListeners
         self.listeners = listeners
         compactor?.start()
+        autopilot.start()
+        discovery.start()
     }
 
     private static func log(
@@ -359,6 +395,17 @@ package final class Server: Sendable {
         let known = node.published.view.members.first { $0.id == id }
         if known?.name != attributes.name || known?.clientURLs != attributes.clientURLs {
             publish(attributes.encode())
+        }
+        if configuration.tellsPeerURLs, configuration.initialClusterState == .existing, known != nil {
+            AddressNews(
+                changes: changes, urls: attributes.peerURLs, logger: logger, eventLoop: group.next()
+            ).start()
+        }
+        if !configuration.join.isEmpty, !configuration.joinLearner {
+            SelfPromotion(
+                changes: changes, name: configuration.name, replaces: configuration.replaces, logger: logger,
+                eventLoop: group.next()
+            ).start()
         }
         Thread.detachNewThread { [self] in
             // Requests are served from the first moment on; "ready" is said when they can be answered.
@@ -422,9 +469,11 @@ package final class Server: Sendable {
         isStopping.withLock { $0 = true }
         space.stop()
         corruption.stop()
+        autopilot.stop()
         let deadline = NIODeadline.now() + Self.drainTime
         for listener in listeners + metricsListeners { try? listener.close().wait() }
         compactor?.stop()
+        discovery.stop()
         watches.stop()
         door.drain(deadline: deadline)
         func waitForClients(until limit: NIODeadline) {
@@ -434,6 +483,7 @@ package final class Server: Sendable {
         context.refuseWaiting()
         waitForClients(until: deadline)
         node.stop()
+        discovery.shutdown()
         try? group.syncShutdownGracefully()
         try? workers.syncShutdownGracefully()
     }

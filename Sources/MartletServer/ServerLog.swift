@@ -18,6 +18,7 @@ struct ServerLogHandler: LogHandler {
             case .standardError: descriptors.append(STDERR_FILENO)
             case .standardOutput: descriptors.append(STDOUT_FILENO)
             case .file(let path):
+                if configuration.makesLogDirectory { Self.makeDirectory(of: path) }
                 let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
                 guard descriptor >= 0 else {
                     throw ConfigurationError(
@@ -27,6 +28,13 @@ struct ServerLogHandler: LogHandler {
             }
         }
         self.descriptors = descriptors
+    }
+
+    /// Where there is none. If it cannot be made, opening the file says why.
+    private static func makeDirectory(of path: String) {
+        guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return }
+        try? FileManager.default.createDirectory(
+            atPath: String(path[..<slash]), withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {

@@ -11,6 +11,8 @@ package struct PeerFeatures: OptionSet, Hashable, Sendable {
     package static let forwardAnswers = PeerFeatures(rawValue: 1 << 0)
     /// A snapshot whose connection breaks goes on, on another one, where it was.
     package static let resumableSnapshots = PeerFeatures(rawValue: 1 << 1)
+    /// Chunks of a snapshot may be compressed, as its source does it.
+    package static let compressedSnapshots = PeerFeatures(rawValue: 1 << 2)
 }
 
 /// What a connection is for.

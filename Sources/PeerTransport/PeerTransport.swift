@@ -44,6 +44,12 @@ extension PeerReceiver {
 package protocol SnapshotSource: AnyObject, Sendable {
     /// The next chunk, of at most about 1 MiB; nil at the end.
     func nextChunk() throws -> [UInt8]?
+    /// The same for a receiver that can, or cannot, read chunks that are compressed. By default there are none.
+    func nextChunk(mayCompress: Bool) throws -> [UInt8]?
+}
+
+extension SnapshotSource {
+    package func nextChunk(mayCompress: Bool) throws -> [UInt8]? { try nextChunk() }
 }
 
 /// Where a snapshot that arrives is put, chunk by chunk, in order, on one thread.

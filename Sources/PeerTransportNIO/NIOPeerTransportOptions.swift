@@ -20,7 +20,7 @@ package struct NIOPeerTransportOptions: Sendable {
     package var wire = PeerWireLimits()
     /// The protocol versions to offer. For tests of members of different versions.
     package var versions = PeerFrame.versions
-    package var features: PeerFeatures = [.forwardAnswers, .resumableSnapshots]
+    package var features: PeerFeatures = [.forwardAnswers, .resumableSnapshots, .compressedSnapshots]
     /// Who may connect besides those given to ``PeerTransport/setPeers(_:)``. Called on event loops; must not block.
     package var isKnown: (@Sendable (NodeID) -> Bool)?
     /// The data directory that this member runs on.

@@ -62,6 +62,8 @@ final class OutgoingSnapshot: PeerConnectionOwner, @unchecked Sendable {
     private let number = UInt64.random(in: .min ... .max)
     /// What this connection's ends have agreed on.
     private var isResumable = false
+    /// Of the first: what was compressed for it stays so.
+    private var mayCompress = false
     /// The description has gone out on this connection.
     private var isOpened = false
     /// The receiver has agreed, on whichever connection.
@@ -151,6 +153,9 @@ final class OutgoingSnapshot: PeerConnectionOwner, @unchecked Sendable {
         if let objection = context.objection(to: welcome) { return connection.close(objection) }
         let isResumable = welcome.features.contains(.resumableSnapshots)
         if isAgreed, !isResumable { return end("the receiver does not resume snapshots any more") }
+        let mayCompress = welcome.features.contains(.compressedSnapshots)
+        if isAgreed, self.mayCompress, !mayCompress { return end("the receiver does not decompress any more") }
+        if !isAgreed { self.mayCompress = mayCompress }
         self.isResumable = isResumable
         isOpened = true
         lastProgress = .now()
@@ -284,8 +289,8 @@ final class OutgoingSnapshot: PeerConnectionOwner, @unchecked Sendable {
     private func read() {
         isReading = true
         let eventLoop = eventLoop
-        worker.submit { [reader, chunkBytes] _ in
-            let result = Result { try reader.next(chunkBytes: chunkBytes) }
+        worker.submit { [reader, chunkBytes, mayCompress] _ in
+            let result = Result { try reader.next(chunkBytes: chunkBytes, mayCompress: mayCompress) }
             eventLoop.execute { self.didRead(result) }
         }
     }

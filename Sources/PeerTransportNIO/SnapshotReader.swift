@@ -18,8 +18,8 @@ final class SnapshotReader: @unchecked Sendable {
     init(_ source: any SnapshotSource) { self.source = source }
 
     /// The source's next chunk, in pieces that the receiver takes; nil at the end.
-    func next(chunkBytes: Int) throws -> (chunks: [Chunk], totals: SnapshotTotals)? {
-        guard let bytes = try source?.nextChunk() else { return nil }
+    func next(chunkBytes: Int, mayCompress: Bool) throws -> (chunks: [Chunk], totals: SnapshotTotals)? {
+        guard let bytes = try source?.nextChunk(mayCompress: mayCompress) else { return nil }
         var chunks: [Chunk] = []
         var start = 0
         while start < bytes.count {

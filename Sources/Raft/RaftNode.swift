@@ -207,6 +207,10 @@ package final class RaftNode<Machine: NodeMachine>: Sendable {
         consensus.post(.optionsChanged(options, ticket))
     }
 
+    /// What the core knows of itself and, while it leads, of the others' logs, all as of one moment. For people: it
+    /// costs an array, and the stage's time.
+    package func status(_ ticket: Ticket<RaftCore.Status>) { consensus.post(.status(ticket)) }
+
     /// Makes everything that has been applied durable in the state, whatever is due, and answers up to where it is.
     package func flush(_ ticket: Ticket<LogIndex>) { apply.post(.flush(ticket)) }
 

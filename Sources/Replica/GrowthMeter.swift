@@ -5,6 +5,8 @@ package final class GrowthMeter: Sendable {
     package struct Reading: Hashable, Sendable {
         /// What has been written since the last flush began, so that it is in no engine yet.
         package var waitingBytes = 0
+        /// What the flush that is under way takes there.
+        package var flushingBytes = 0
         /// What was written before may be in the engine already, or not.
         package var isFlushing = false
         /// Goes up when a flush begins and when it ends: two equal readings had none in between.
@@ -28,6 +30,7 @@ package final class GrowthMeter: Sendable {
     func noteFlush(isFlushing: Bool, waitingBytes: UInt64) {
         state.withLock { reading in
             reading.isFlushing = isFlushing
+            reading.flushingBytes = isFlushing ? reading.waitingBytes : 0
             reading.waitingBytes = Int(clamping: waitingBytes)
             reading.serial += 1
         }

@@ -180,10 +180,11 @@ package final class KeyValueMachine: NodeMachine {
             membershipChanged?(membership)
             return .membersChanged(members)
         case .lease:
-            let outcome = try state.apply(leaseRecord: body, at: LogPosition(place))
+            let outcome = try state.apply(leaseRecord: body, at: LogPosition(place), wantsAnswer: isAwaited)
             leaseClock.applied(state.leaseClock, in: place.term)
             switch outcome.result {
             case .granted(let lease): lessor.granted(lease)
+            case .grantedWith(let lease, _): if let lease { lessor.granted(lease) }
             case .expired(let ends): lessor.expired(ends, in: state)
             case .revoked, .renewed, .ticked, .failed: break
             }

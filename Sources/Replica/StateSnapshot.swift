@@ -5,17 +5,7 @@ package import Raft
 package import RaftCore
 import StorageEngine
 import Synchronization
-
-// A snapshot on its way between members (Documentation/formats/snapshot-stream.md): chunks of rows in the tables'
-// order, then a last chunk with what they must add up to. It names no engine: members may use different ones.
-
-enum SnapshotChunk {
-    static let rows: UInt8 = 1
-    static let end: UInt8 = 2
-    static let targetBytes = 512 << 10
-    /// A chunk ends after the row with which it passes the target; no row is larger than a log's record may be.
-    static let bytesMax = targetBytes + (65 << 20)
-}
+import Zstandard
 
 /// Reads a state row by row, in order.
 final class StateSnapshotSource: SnapshotSource, @unchecked Sendable {
@@ -27,10 +17,13 @@ final class StateSnapshotSource: SnapshotSource, @unchecked Sendable {
     private var rows: UInt64 = 0
     private var checksum = CRC32C()
     private var hasEnded = false
+    private let compressor = ZstandardCompressor(level: SnapshotChunk.compressionLevel)
 
     init(_ view: LayeredView) { self.view = view }
 
-    func nextChunk() throws -> [UInt8]? {
+    func nextChunk() throws -> [UInt8]? { try nextChunk(mayCompress: true) }
+
+    func nextChunk(mayCompress: Bool) throws -> [UInt8]? {
         if hasEnded { return nil }
         var writer = ByteWriter(reservingCapacity: SnapshotChunk.targetBytes + 4096)
         // The length comes first: transports may cut and join what they carry.
@@ -55,19 +48,32 @@ final class StateSnapshotSource: SnapshotSource, @unchecked Sendable {
             rows += 1
             isPositioned = cursor.next()
         }
-        if writer.count > 5 { return framed(writer) }
+        if writer.count > 5 {
+            let bytes = writer.finish()
+            guard mayCompress, let chunk = compressed(bytes) else { return framed(bytes) }
+            return framed(chunk)
+        }
         hasEnded = true
         writer.removeAll()
         writer.write(UInt32(0))
         writer.write(SnapshotChunk.end)
         writer.write(rows)
         writer.write(checksum.value)
-        return framed(writer)
+        return framed(writer.finish())
     }
 
-    private func framed(_ writer: consuming ByteWriter) -> [UInt8] {
-        writer.replace(at: 0, with: UInt32(writer.count - 4))
-        return writer.finish()
+    /// With room for the length at its front; nil if it would not be shorter.
+    private func compressed(_ bytes: [UInt8]) -> [UInt8]? {
+        bytes.withUnsafeBytes { bytes in
+            let rows = UnsafeRawBufferPointer(rebasing: bytes[5...])
+            return SnapshotChunk.compressed(rows, by: compressor).map { [0, 0, 0, 0] + $0 }
+        }
+    }
+
+    private func framed(_ bytes: consuming [UInt8]) -> [UInt8] {
+        let length = bytes.count - 4
+        for place in 0..<4 { bytes[place] = UInt8(truncatingIfNeeded: length >> (8 * place)) }
+        return bytes
     }
 }
 
@@ -131,6 +137,7 @@ private final class StateStagingSink: StagingSink, @unchecked Sendable {
     private var checksum = CRC32C()
     private var isWhole = false
     private var isOver = false
+    private let decompressor = ZstandardDecompressor()
 
     init(
         engines: any EngineProvider, staged: StagedEngine, description: SnapshotDescription,
@@ -162,6 +169,12 @@ private final class StateStagingSink: StagingSink, @unchecked Sendable {
             var reader = ByteReader(bytes)
             switch try reader.readByte() {
             case SnapshotChunk.rows: try writeRows(&reader)
+            case SnapshotChunk.compressedRows:
+                let rows = try SnapshotChunk.decompressed(&reader, by: decompressor)
+                try rows.withUnsafeBytes { rows in
+                    var reader = ByteReader(rows)
+                    try writeRows(&reader)
+                }
             case SnapshotChunk.end:
                 let expectedRows = try reader.readUInt64()
                 let expectedChecksum = try reader.readUInt32()

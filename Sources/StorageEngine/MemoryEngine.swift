@@ -71,7 +71,8 @@ package final class MemoryEngine: StorageEngine {
         }
     }
 
-    private func change(_ body: (inout TreeSet) -> Void) throws(EngineError) {
+    /// Changes the rows in place; all that `body` does is one commit.
+    package func change(_ body: (inout TreeSet) -> Void) throws(EngineError) {
         let isClosed = state.withLock { state in
             if state.isClosed { return true }
             body(&state.trees)

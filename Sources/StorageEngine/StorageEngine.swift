@@ -42,8 +42,11 @@ package protocol StorageEngine: AnyObject, Sendable {
     func commit(_ overlay: TreeSet) throws(EngineError)
     /// Bytes that the engine occupies, and those of them that hold live data.
     func size() -> (total: Int, inUse: Int)
-    /// Ends the engine; snapshots must be gone.
+    /// Ends the engine for its holder. Snapshots that are still held can be read on.
     func close()
+    /// The same for an engine whose files are not needed any more: `remove` takes them away, as soon as nobody who
+    /// still reads a snapshot can miss them. By default that is at once.
+    func close(thenRemove remove: @escaping @Sendable () -> Void)
 }
 
 /// A view of one moment. May be used from several threads at once.
@@ -75,6 +78,11 @@ package protocol EngineCursor: AnyObject {
 }
 
 extension StorageEngine {
+    package func close(thenRemove remove: @escaping @Sendable () -> Void) {
+        close()
+        remove()
+    }
+
     package func commit(_ overlay: TreeSet) throws(EngineError) {
         var batch: [Mutation] = []
         batch.reserveCapacity(overlay.count)

@@ -26,7 +26,7 @@ struct Martlet: AsyncParsableCommand {
                     PutCommand.self, GetCommand.self, DelCommand.self, TxnCommand.self, WatchCommand.self,
                     LeaseCommand.self, CompactionCommand.self,
                 ]),
-            CommandGroup(name: "Coordination", subcommands: [LockCommand.self, ElectCommand.self]),
+            CommandGroup(name: "Coordination", subcommands: [LockCommand.self, ElectCommand.self, ServiceCommand.self]),
             CommandGroup(
                 name: "Clusters",
                 subcommands: [

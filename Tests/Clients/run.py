@@ -8,8 +8,8 @@ import unittest
 
 MODULES = [
     "etcdctl_parity", "commands", "grpc_raw", "errors", "watches", "leases", "locks", "alarms", "snapshots",
-    "grpc_google", "http_gateway", "web_sockets", "http_status", "bad_input", "bad_peers", "bad_directories", "wrapper",
-    "differential", "stock_clients",
+    "grpc_google", "http_gateway", "web_sockets", "http_status", "http_api", "http_admin", "services", "console",
+    "bad_input", "bad_peers", "bad_directories", "wrapper", "differential", "stock_clients",
 ]
 
 

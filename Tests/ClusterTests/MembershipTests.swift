@@ -293,7 +293,7 @@ extension TestCluster {
 }
 
 extension TestMember {
-    fileprivate func wait(
+    func wait(
         within time: Duration = .seconds(20), until isReached: (Etcdserverpb_StatusResponse) -> Bool
     ) async throws {
         let deadline = ContinuousClock.now + time

@@ -179,7 +179,7 @@ struct ConformanceTests {
         #expect(reads.load(ordering: .relaxed) > 10)
     }
 
-    @Test(arguments: [Kind.memory, .lmdb])
+    @Test(arguments: [Kind.memory, .lmdb, .rocksDB, .journal])
     func `a closed engine says so`(kind: Kind) throws {
         let subject = try Subject(kind)
         subject.engine.close()

@@ -1,5 +1,8 @@
 import Foundation
+import JournalEngine
 import LMDBEngine
+import PlatformPOSIX
+import RocksDBEngine
 import StorageEngine
 import Synchronization
 import Testing
@@ -8,8 +11,11 @@ import Testing
 enum Kind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case memory
     case lmdb
+    case rocksDB
+    case journal
     case layersOverMemory
     case layersOverLMDB
+    case layersOverRocksDB
 
     var testDescription: String { rawValue }
 }
@@ -32,8 +38,11 @@ final class Subject {
         switch kind {
         case .memory: MemoryEngine(image: image)
         case .lmdb: try LMDBEngine(path: directory.path)
+        case .rocksDB: try RocksDBEngine(path: directory.path)
+        case .journal: try JournalEngine(path: directory.path, fileSystem: POSIXFileSystem())
         case .layersOverMemory: try LayeredEngine(MemoryEngine(image: image))
         case .layersOverLMDB: try LayeredEngine(LMDBEngine(path: directory.path))
+        case .layersOverRocksDB: try LayeredEngine(RocksDBEngine(path: directory.path))
         }
     }
 

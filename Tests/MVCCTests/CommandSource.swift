@@ -109,6 +109,22 @@ struct CommandSource {
             failure: (0..<random.int(0...3)).map { _ in operation(depth: depth) })
     }
 
+    /// One that the server lets through, and that mostly attaches something to the lease.
+    mutating func validTransaction(leasing lease: LeaseID) -> Transaction {
+        while true {
+            var transaction = transaction()
+            if random.chance(80) {
+                transaction.success.append(.put(PutOperation(key: key(), value: value(), lease: lease)))
+            }
+            do {
+                try transaction.validate()
+                return transaction
+            } catch {
+                continue
+            }
+        }
+    }
+
     mutating func operation(depth: Int) -> Operation {
         switch random.int(0...9) {
         case 0...3: return .put(put())
@@ -130,7 +146,10 @@ struct CommandSource {
             let id = leaseID()
             return id == .none ? .tick : .grant(id, ttl: Int64(random.int(1...9)))
         case 4: return .revoke(leaseID())
-        case 5...7: return .renew((0..<random.int(0...4)).map { _ in leaseID() })
+        case 5:
+            let id = leaseID()
+            return id == .none ? .tick : .grantWith(id, ttl: Int64(random.int(1...9)), validTransaction(leasing: id))
+        case 6, 7: return .renew((0..<random.int(0...4)).map { _ in leaseID() })
         default:
             var ends = leases.filter { _ in random.chance(40) }
             // Some were renewed since their end was proposed, and some ends are another leader's.

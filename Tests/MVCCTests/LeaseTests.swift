@@ -165,6 +165,63 @@ import Testing
         #expect(throws: StateError.self) { try member.apply(.revoke(LeaseID(7)), at: 0) }
     }
 
+    // MARK: With a transaction
+
+    private func grantWith(_ id: Int64, if created: Int64, _ puts: String...) -> LeaseCommand {
+        .grantWith(
+            LeaseID(id), ttl: 5,
+            Transaction(
+                comparisons: [Comparison(KeyRange(key: bytes("a")), .equal, .createRevision(created))],
+                success: puts.map { .put(PutOperation(key: bytes($0), value: bytes("v"), lease: LeaseID(id))) },
+                failure: [.range(RangeQuery(KeyRange(key: bytes("a"))))]))
+    }
+
+    @Test mutating func `a grant with a transaction is both at once, at one revision`() throws {
+        let outcome = try member.apply(grantWith(7, if: 0, "a", "b"), at: 1_000)
+        guard case .grantedWith(let lease, let answer) = outcome.result else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(lease == Lease(id: LeaseID(7), ttl: 5, deadline: LeaseTime(6_000)))
+        #expect(answer.succeeded && answer.revision == Revision(2) && outcome.revision == Revision(2))
+        #expect(try keys(7) == ["a", "b"])
+        try member.state.check()
+        try member.flushAll()
+        #expect(try member.reopened().state.lease(LeaseID(7)) == lease)
+    }
+
+    @Test(arguments: [true, false])
+    mutating func `what is refused leaves no lease`(isCommitted: Bool) throws {
+        _ = try member.apply(put("a"))
+        if isCommitted { try member.flushAll() }
+        // A comparison that does not hold.
+        let outcome = try member.apply(grantWith(7, if: 0, "a"), at: 0)
+        guard case .grantedWith(nil, let answer) = outcome.result else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(!answer.succeeded && answer.answers.count == 1)
+        // A transaction that is refused, and one that attaches nothing.
+        let unknown = Transaction(success: [.put(PutOperation(key: bytes("b"), value: [], lease: LeaseID(9)))])
+        #expect(try member.apply(.grantWith(LeaseID(7), ttl: 5, unknown), at: 0).result == .failed(.leaseNotFound))
+        _ = try member.apply(grantWith(7, if: 2), at: 0)
+        #expect(member.state.leaseCount == 0 && member.state.revision == Revision(2))
+        #expect(member.rows(.leases) == 0)
+        try member.state.check()
+        try member.flushAll()
+        #expect(try member.reopened().state.leaseCount == 0)
+        _ = try member.apply(grantWith(7, if: 2, "a"), at: 0)
+        #expect(try keys(7) == ["a"])
+        #expect(try member.apply(grantWith(7, if: 2, "b"), at: 0).result == .failed(.leaseExists))
+        #expect(try keys(7) == ["a"])
+    }
+
+    @Test mutating func `without room nothing is granted with anything`() throws {
+        _ = try member.apply(.activate(Alarm(.noSpace, member: 1)))
+        #expect(try member.apply(grantWith(7, if: 0, "a"), at: 0).result == .failed(.noSpace))
+        #expect(member.state.leaseCount == 0)
+    }
+
     // MARK: The records
 
     @Test func `the bytes of a record stay as they are documented`() {
@@ -179,6 +236,10 @@ import Testing
             encoded(.expire(ends, term: 7))
                 == [1, 4] + clock + seven + [1] + seven + [9, 0, 0, 0, 0, 0, 0, 0])
         #expect(encoded(.tick) == [1, 5] + clock)
+        let empty = CommandCodec.encode(.transaction(Transaction()))
+        #expect(
+            encoded(.grantWith(LeaseID(7), ttl: 300, Transaction()))
+                == [1, 6] + clock + seven + [0xac, 2, UInt8(empty.count)] + empty)
     }
 
     @Test func `a record comes back as it was, and no other bytes are one`() throws {
@@ -206,6 +267,9 @@ import Testing
         [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0],
         [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1],
         [1, 3, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 127],
+        // With a command that is no transaction.
+        [1, 6, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 5]
+            + [UInt8(CommandCodec.encode(put("a")).count)] + CommandCodec.encode(put("a")),
     ] as [[UInt8]])
     func `what no member writes is refused`(record: [UInt8]) {
         #expect(throws: StateError.self) { try record.withUnsafeBytes { try LeaseCommandCodec.decode($0) } }

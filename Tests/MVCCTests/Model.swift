@@ -159,6 +159,21 @@ struct Model {
             }
             result = .expired(ends)
         case .tick: result = .ticked
+        case .grantWith(let id, let ttl, let transaction):
+            if leases[id] != nil {
+                result = .failed(.leaseExists)
+            } else {
+                let lease = Lease(id: id, ttl: ttl, deadline: LeaseTime(leaseClock + UInt64(ttl) * 1000))
+                leases[id] = lease
+                let outcome = apply(.transaction(transaction))
+                let isUsed = !keys(of: id).isEmpty
+                if !isUsed { leases[id] = nil }
+                switch outcome.result {
+                case .transaction(let answer): result = .grantedWith(isUsed ? lease : nil, answer)
+                case .failed(let error): result = .failed(error)
+                default: preconditionFailure("a transaction came to \(outcome.result)")
+                }
+            }
         }
         return LeaseOutcome(result, revision: Revision(revision))
     }

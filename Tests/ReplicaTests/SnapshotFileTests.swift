@@ -1,3 +1,4 @@
+import ByteCodec
 import Digests
 import MVCC
 import Raft
@@ -20,9 +21,10 @@ import Testing
         return state
     }
 
-    private func source(_ state: State, measuring rows: Int = 1_000) throws -> SnapshotFileSource {
-        let source = SnapshotFileSource(try state.view, clusterID: 0xc1, memberID: 0x31, writer: "0.1.0")
-        while try !source.measure(maxRows: rows) {}
+    private func source(_ state: State, compresses: Bool = true) throws -> SnapshotFileSource {
+        let source = SnapshotFileSource(
+            try state.view, clusterID: 0xc1, memberID: 0x31, writer: "0.1.0", compresses: compresses)
+        while try !source.measure() {}
         return source
     }
 
@@ -83,9 +85,9 @@ import Testing
         #expect(try reader.check().checksum == StateRows.checksum(of: state.view))
     }
 
-    @Test(arguments: [1, 7, 1_000_000])
-    func `the size is known before anything is written, however the state was measured`(rows: Int) throws {
-        let source = try source(state(keys: 500), measuring: rows)
+    @Test(arguments: [true, false])
+    func `the size is known before anything is written`(compresses: Bool) throws {
+        let source = try source(state(keys: 500), compresses: compresses)
         let announced = try #require(source.header).fileBytes
         let pieces = try pieces(source)
         #expect(announced == UInt64(pieces.reduce(0) { $0 + $1.count }))
@@ -107,6 +109,37 @@ import Testing
         // A piece holds one row more than fits, at most.
         #expect(pieces.allSatisfy { $0.count <= SnapshotChunk.targetBytes + (700 << 10) + 100 })
         #expect(try read(pieces.flatMap { $0 }) == rows(state))
+    }
+
+    @Test func `text takes a fraction of its room, and a file of the first format is read as well`() throws {
+        var state = try State(store: LayeredStore(engine: MemoryEngine()))
+        for number in 0..<3_000 {
+            let value = "{\"kind\": \"Pod\", \"namespace\": \"default\", \"name\": \"web-\(number)\"}"
+            let put = PutOperation(key: Array("/registry/pods/\(number)".utf8), value: Array(value.utf8))
+            _ = try state.apply(.put(put), at: LogPosition(index: UInt64(number) + 2, term: 1))
+        }
+        let compressed = try file(state)
+        let plain = try pieces(source(state, compresses: false)).flatMap { $0 }
+        #expect(compressed.count < plain.count / 4)
+        #expect(compressed[16] == 2 && plain[16] == 1)
+        let expected = try rows(state)
+        #expect(try read(compressed) == expected)
+        #expect(try read(plain) == expected)
+        // The same rows, whatever carries them.
+        #expect(
+            try SnapshotFileReader(MemoryFile(compressed)).check().checksum
+                == SnapshotFileReader(MemoryFile(plain)).check().checksum)
+        // The first format has no compressed chunks.
+        var mixed = compressed
+        mixed[16] = 1
+        mixed.replaceSubrange(20..<24, with: [0, 0, 0, 0])
+        let sum = CRC32C.checksum(Array(mixed[..<512]))
+        for place in 0..<4 { mixed[20 + place] = UInt8(truncatingIfNeeded: sum >> UInt32(8 * place)) }
+        mixed.replaceSubrange(mixed.count - 32..<mixed.count, with: SHA256.hash(Array(mixed.dropLast(32))))
+        guard case .damaged? = refusal(mixed) else {
+            Issue.record("\(String(describing: refusal(mixed)))")
+            return
+        }
     }
 
     @Test func `the state goes on while a snapshot of it is written`() throws {
@@ -175,8 +208,8 @@ import Testing
         }
         #expect(what.contains("bbolt"))
         var later = try file(state(keys: 1))
-        later[16] = 2
-        #expect(refusal(later) == .unknownFormat(2))
+        later[16] = 3
+        #expect(refusal(later) == .unknownFormat(3))
     }
 
     /// Whoever writes a file with right checksums can still write nonsense.
@@ -198,6 +231,10 @@ import Testing
         #expect(isDamaged(made(frame([1, 0, 200, 1, 2, 3]))))
         #expect(isDamaged(made(frame([1, 77, 0, 0]))))
         #expect(isDamaged(made(frame([1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]))))
+        // Compressed: more than there may be, and frames that are none.
+        #expect(isDamaged(made(frame([3, 0xff, 0xff, 0xff, 0xff, 0x28, 0xb5, 0x2f, 0xfd]))))
+        #expect(isDamaged(made(frame([3, 1, 0, 0, 0, 1, 2, 3]))))
+        #expect(isDamaged(made(frame([3]))))
         let end: [UInt8] = [2] + [UInt8](repeating: 0, count: 12)
         header.rowCount = 0
         #expect(refusal(made(frame([1]) + frame(end))) == nil)

@@ -61,6 +61,9 @@ import Testing
         "PlatformPOSIX": ["Platform"],
         "PlatformSimulation": ["Platform"],
         "LMDBEngine": ["StorageEngine", "CLMDB"],
+        "RocksDBEngine": ["StorageEngine", "CRocksDB"],
+        "JournalEngine": ["StorageEngine", "ByteCodec", "Platform"],
+        "Zstandard": ["CZstd"],
         "WriteAheadLog": ["ByteCodec", "Platform"],
         "PeerTransport": ["RaftCore", "ByteCodec"],
         "SocketSupport": [],
@@ -69,7 +72,10 @@ import Testing
             "RaftCore", "WriteAheadLog", "PeerTransport", "PeerTransportNIO", "Platform", "PlatformPOSIX", "ByteCodec",
         ],
         "Digests": ["CCrypto"],
-        "Replica": ["Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "Digests", "PeerTransport"],
+        "Replica": [
+            "Raft", "RaftCore", "MVCC", "StorageEngine", "Platform", "ByteCodec", "Digests", "PeerTransport",
+            "Zstandard",
+        ],
         "HTTP2": ["CNghttp2", "CZlib", "SocketSupport"],
         "EtcdAPI": ["ByteCodec"],
     ]

@@ -69,10 +69,39 @@ struct CommandTests {
     }
 
     @Test func `ids are hexadecimal`() throws {
-        #expect(try MemberCommand.onlyID(["8e9e05c52164694d"]) == 0x8e9e_05c5_2164_694d)
+        #expect(try MemberCommand.id(MemberCommand.only(["8e9e05c52164694d"])) == 0x8e9e_05c5_2164_694d)
         for arguments in [[], ["8e", "8f"], ["xyz"], ["-1"], ["8e9e05c52164694d0"]] {
-            #expect(failure { _ = try MemberCommand.onlyID(arguments) }?.exitCode == 128)
+            #expect(failure { _ = try MemberCommand.id(MemberCommand.only(arguments)) }?.exitCode == 128)
         }
+    }
+
+    @Test func `member replace wants two members, addresses and a time`() throws {
+        let whole = try parse(MemberReplaceCommand.self, "member", "replace", "m2", "m4", "--peer-urls=http://h:1")
+        #expect(try whole.checked() == ("m2", "m4", .seconds(600)))
+        for arguments in [
+            [], ["m2"], ["m2", "m4"], ["m2", "m4", "m5", "--peer-urls=http://h:1"],
+            ["m2", "m4", "--peer-urls=http://h:1", "--wait=soon"], ["m2", "m4", "--peer-urls=http://h:1", "--wait=0"],
+        ] {
+            let command = try #require(
+                try Martlet.parseAsRoot(ArgumentNormalization.normalize(["member", "replace"] + arguments))
+                    as? MemberReplaceCommand)
+            #expect(failure { _ = try command.checked() }?.exitCode == 128)
+        }
+    }
+
+    @Test func `a removal that is refused says what would be needed`() {
+        func member(_ id: UInt64, _ name: String, isLearner: Bool = false) -> Etcdserverpb_Member {
+            var member = Etcdserverpb_Member()
+            (member.id, member.name, member.isLearner) = (id, name, isLearner)
+            return member
+        }
+        let members = [member(1, "m1"), member(2, "m2"), member(3, ""), member(4, "m4", isLearner: true)]
+        let sentence = RemovalAdvice.sentence(removing: 1, of: members, silent: [3, 4])
+        #expect(sentence.hasPrefix("Without m1 the voters are m2, 3, and 2 of them have to answer; not answering: 3."))
+        #expect(
+            RemovalAdvice.sentence(removing: 1, of: members, silent: []).hasSuffix("ask again in a few seconds"))
+        let alone = RemovalAdvice.sentence(removing: 1, of: [members[0]], silent: [])
+        #expect(alone.contains("the only member that votes"))
     }
 
     @Test func `endpoints may be given several times or with commas`() throws {

@@ -37,7 +37,7 @@ extension ServiceContext {
     func measureSpace() -> Bool {
         let admitted = space.admittedBytes
         let growth = sizes.growth.reading
-        let inUse = sizes.inUse
+        let inUse = sizes.engineInUse
         guard growth.serial == sizes.growth.reading.serial else { return false }
         space.measured(engineBytes: inUse, growth: growth, admittedBytes: admitted)
         return true
@@ -55,17 +55,23 @@ extension ServiceContext {
     /// A request that would go over the quota: lets it go on if there is room after all, and refuses it otherwise, once
     /// the alarm is raised (M1).
     func findSpace(_ growth: Int, for call: GRPCCall, _ proceed: @escaping () -> Void) {
-        let alarm = Alarm(.noSpace, member: memberID.rawValue)
-        let refusal = GRPCStatus(EtcdError.noSpace)
-        guard !node.published.view.alarms.contains(alarm) else { return call.finish(refusal) }
-        measureSpaceAnew(on: call.eventLoop) { [self] in
+        findSpace(growth, on: call.eventLoop) { isFound in
             guard !call.isCancelled else { return }
-            if space.admits(growth) { return proceed() }
+            if isFound { proceed() } else { call.finish(GRPCStatus(EtcdError.noSpace)) }
+        }
+    }
+
+    /// The same for a request that is no call of gRPC.
+    func findSpace(_ growth: Int, on eventLoop: any EventLoop, _ done: @escaping (_ isFound: Bool) -> Void) {
+        let alarm = Alarm(.noSpace, member: memberID.rawValue)
+        guard !node.published.view.alarms.contains(alarm) else { return done(false) }
+        measureSpaceAnew(on: eventLoop) { [self] in
+            if space.admits(growth) { return done(true) }
             // One proposal for all who come meanwhile.
-            guard space.beginRaising() else { return call.finish(refusal) }
-            propose(.activate(alarm), on: call.eventLoop) { [space] _ in
+            guard space.beginRaising() else { return done(false) }
+            propose(.activate(alarm), on: eventLoop) { [space] _ in
                 space.endRaising()
-                call.finish(refusal)
+                done(false)
             }
         }
     }

@@ -6,6 +6,7 @@ extension ConfigurationDraft {
     consuming func finished() throws(ConfigurationError) -> ServerConfiguration {
         try checkTimes()
         try checkURLs()
+        try checkJoining()
         configuration.autoCompaction = try AutoCompaction.Rule(
             autoCompactionMode, retention: autoCompactionRetention)
         if configuration.dataDirectory.isEmpty { configuration.dataDirectory = configuration.name + ".martlet" }
@@ -31,6 +32,40 @@ extension ConfigurationDraft {
         return configuration
     }
 
+    /// What joining by oneself decides, and what it goes without.
+    private mutating func checkJoining() throws(ConfigurationError) {
+        let dead = configuration.autopilotRemoveDeadAfter
+        let least = Duration.milliseconds(10 * Int64(configuration.electionTimeoutMilliseconds))
+        guard dead == .zero || dead >= least else {
+            throw ConfigurationError(
+                "--autopilot-remove-dead-after is \(GoDuration.text(dead)), in which a member that only restarts would "
+                    + "be removed; use ten election timeouts at least, \(GoDuration.text(least))")
+        }
+        let none = ServerConfiguration(initialCluster: try InitialCluster([], token: ""))
+        configuration.tellsPeerURLs =
+            given.contains(AddressFlag.advertisePeer.rawValue)
+            && configuration.initialAdvertisePeerURLs != none.initialAdvertisePeerURLs
+        guard !configuration.join.isEmpty else {
+            let unused = [
+                ServerFlags.replaceName: configuration.replaces != none.replaces,
+                ServerFlags.joinTimeoutName: configuration.joinTimeout != none.joinTimeout,
+                ServerFlags.joinLearnerName: configuration.joinLearner,
+            ].filter(\.value).keys.sorted().first
+            if let unused {
+                throw ConfigurationError("--\(unused) is for a member that joins; add --join host:port")
+            }
+            return
+        }
+        for flag in ["initial-cluster", "initial-cluster-state"] where given.contains(flag) {
+            throw ConfigurationError(
+                "--join finds the members of the cluster by itself; leave --\(flag) away, or, to join in etcd's way, "
+                    + "leave --join away")
+        }
+        configuration.initialClusterState = .existing
+        configuration.tellsPeerURLs = true
+        configuration.missingURLs = Set(AddressFlag.allCases.filter { !given.contains($0.rawValue) })
+    }
+
     private func checkTimes() throws(ConfigurationError) {
         let heartbeat = configuration.heartbeatIntervalMilliseconds
         let election = configuration.electionTimeoutMilliseconds
@@ -48,7 +83,9 @@ extension ConfigurationDraft {
     }
 
     private func checkURLs() throws(ConfigurationError) {
-        guard !given.contains("listen-client-urls") || given.contains("advertise-client-urls") else {
+        guard !given.contains("listen-client-urls") || given.contains("advertise-client-urls")
+            || !configuration.join.isEmpty
+        else {
             let listened = configuration.listenClientURLs.map(\.description).joined(separator: ",")
             throw ConfigurationError(
                 "--listen-client-urls is given, so --advertise-client-urls is required: say where clients find this "

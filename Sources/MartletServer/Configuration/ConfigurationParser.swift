@@ -36,19 +36,27 @@ package struct ConfigurationParser {
         case nil: break
         }
         var warnings: [String] = []
+        var makesLogDirectory = false
         let surroundings = try readEnvironment(&warnings)
         var settings = surroundings.merging(flags) { _, flag in flag }
         if let file = settings[ServerFlags.configFileName], !file.text.isEmpty {
-            let ignored = flags.keys.filter { $0 != ServerFlags.configFileName }.sorted()
+            let kept = ServerFlags.besidesFile
+            let ignored = flags.keys.filter { $0 != ServerFlags.configFileName && !kept.contains($0) }.sorted()
             if !ignored.isEmpty {
                 warnings.append(
                     "--config-file is given, so these flags are ignored: "
                         + ignored.map { "--" + $0 }.joined(separator: ", "))
             }
-            settings = try readConfigurationFile(at: file.text)
+            let beside = settings.filter { kept.contains($0.key) && !$0.value.text.isEmpty }
+            let joins = beside[ServerFlags.joinName] != nil
+            let contents = try readConfigurationFile(at: file.text, joins: joins)
+            warnings += contents.warnings
+            makesLogDirectory = contents.makesLogDirectory
+            settings = contents.settings.merging(beside) { _, flag in flag }
         }
         var configuration = try configure(settings, &warnings)
         configuration.warnings = warnings
+        configuration.makesLogDirectory = makesLogDirectory
         return .run(configuration)
     }
 
@@ -61,7 +69,7 @@ package struct ConfigurationParser {
     // MARK: Sources
 
     /// A flag's text and where it came from, for errors.
-    private struct Setting {
+    struct Setting: Hashable {
         var text: String
         var source: String
     }
@@ -130,32 +138,29 @@ package struct ConfigurationParser {
         return settings
     }
 
-    private func readConfigurationFile(at path: String) throws(ConfigurationError) -> [String: Setting] {
-        let text = try readFile(path)
-        let root: Node?
-        do {
-            root = try Yams.compose(yaml: text)
-        } catch {
-            throw ConfigurationError("\(path) is neither YAML nor JSON: \(YAMLProblem.describe(error))")
-        }
-        guard let root else { return [:] }
-        guard case .mapping(let mapping) = root else {
-            throw ConfigurationError("\(path) is not a list of keys and values; write a line as name: value")
-        }
-        var settings: [String: Setting] = [:]
+    /// - Parameter joins: whether this start joins a cluster, which then says who the others are.
+    private func readConfigurationFile(
+        at path: String, joins: Bool
+    ) throws(ConfigurationError) -> ConfigurationFile.Translation {
+        guard var mapping = try ConfigurationFile.read(try readFile(path), at: path) else { return .init() }
+        // Cluster files of other systems, which may hold keys of ours besides.
+        var translation = try NodeListFile.translate(&mapping, path, joins: joins)
+        if translation == nil { translation = try RiotFile.translate(&mapping, path, joins: joins) }
+        var contents = translation ?? ConfigurationFile.Translation()
         for (keyNode, valueNode) in mapping {
             guard let key = keyNode.string else {
                 throw ConfigurationError("\(path) has a key that is not a word; keys are flags without their dashes")
             }
             if let block = ConfigurationFileBlocks.prefixes[key] {
-                try readBlock(key, valueNode, prefix: block, path, into: &settings)
+                try readBlock(key, valueNode, prefix: block, path, into: &contents.settings)
                 continue
             }
             if ConfigurationFileBlocks.leftovers[key]?.contains(scalar(valueNode) ?? "") == true { continue }
             let flag = try known(key, written: "\(key) in \(path)", isFileKey: true)
-            settings[flag.name] = Setting(text: try value(of: flag, valueNode, path), source: "\(key) in \(path)")
+            contents.settings[flag.name] = Setting(
+                text: try value(of: flag, valueNode, path), source: "\(key) in \(path)")
         }
-        return settings
+        return contents
     }
 
     /// A block such as `client-transport-security:`, whose keys are flags under another name.
@@ -195,10 +200,7 @@ package struct ConfigurationParser {
         return text
     }
 
-    private func scalar(_ node: Node) -> String? {
-        guard case .scalar(let scalar) = node else { return nil }
-        return scalar.style == .plain && ["~", "null", "Null", "NULL"].contains(scalar.string) ? "" : scalar.string
-    }
+    private func scalar(_ node: Node) -> String? { ConfigurationFile.scalar(node) }
 
     /// The flag of that name, or an error that says which one may have been meant.
     private func known(

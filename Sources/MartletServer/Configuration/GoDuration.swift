@@ -22,4 +22,19 @@ package enum GoDuration {
         guard total < 9.2e18 else { return nil }
         return .nanoseconds(Int64(total))
     }
+
+    /// As Go prints it, to the millisecond: `1h30m0s`, `5s`, `1.5s`, `250ms`.
+    static func text(_ duration: Duration) -> String {
+        let milliseconds = Int64(duration / .milliseconds(1))
+        guard milliseconds >= 1_000 || milliseconds == 0 else { return "\(milliseconds)ms" }
+        let (hours, minutes) = (milliseconds / 3_600_000, milliseconds / 60_000 % 60)
+        let rest = milliseconds % 60_000
+        var seconds = "\(rest / 1_000)"
+        if rest % 1_000 != 0 {
+            var digits = String(1_000 + rest % 1_000).dropFirst()
+            while digits.last == "0" { digits.removeLast() }
+            seconds += "." + digits
+        }
+        return (hours > 0 ? "\(hours)h" : "") + (hours > 0 || minutes > 0 ? "\(minutes)m" : "") + seconds + "s"
+    }
 }

@@ -32,6 +32,7 @@ package struct ServerConfiguration: Equatable, Sendable {
     package var dataDirectory = ""
     /// Nil: inside the data directory.
     package var walDirectory: String?
+    package var engine = EngineChoice.lmdb
     package var snapshotCount: UInt64 = 10_000
     package var snapshotCatchUpEntries: UInt64 = 5_000
     package var heartbeatIntervalMilliseconds = 100
@@ -77,6 +78,7 @@ package struct ServerConfiguration: Equatable, Sendable {
     /// Ports for HTTP alone, besides the client ports.
     package var listenClientHTTPURLs: [ServerURL] = []
     package var enableGRPCGateway = true
+    package var enableConsole = true
     /// Pages of which origins may ask (CORS).
     var cors = AccessRules.Allowed.everything
     /// The names that this server may be asked for by.
@@ -84,6 +86,13 @@ package struct ServerConfiguration: Equatable, Sendable {
     /// Ports that serve metrics and health only.
     package var listenMetricsURLs: [ServerURL] = []
     package var metrics = MetricsKind.basic
+
+    // Service discovery
+    /// Where DNS is answered; nowhere if empty.
+    var dnsListen: [HostAndPort] = []
+    package var dnsDomain = ServiceConfigurationDefaults.dnsDomain
+    package var dnsTTL = ServiceConfigurationDefaults.dnsTTL
+    package var enableServiceChecks = false
 
     // Clustering
     package var initialAdvertisePeerURLs = [ServerURL(host: "localhost", port: 2380)]
@@ -93,6 +102,27 @@ package struct ServerConfiguration: Equatable, Sendable {
     package var preVote = true
     package var strictReconfigCheck = true
     package var maxLearners = 1
+
+    // Joining and autopilot (decision 0021): both off unless asked for.
+    /// Client ports of members, one of which is asked for a place; empty: this member does not join by itself.
+    package var join: [ServerURL] = []
+    package static let joinTimeoutDefault = Duration.seconds(300)
+    package var joinTimeout = joinTimeoutDefault
+    /// Stay a learner.
+    package var joinLearner = false
+    /// The member, by name or id, whose place this one takes.
+    package var replaces: String?
+    /// What of its addresses a member that joins was not told (``JoinAddresses``).
+    var missingURLs: Set<AddressFlag> = []
+    /// Whether the flags say where the others find this member; else they are silent of it.
+    package var tellsPeerURLs = false
+    /// `--initial-cluster-token`, where it was given and is not the default.
+    package var givenClusterToken: String?
+    /// How long a member has to be silent before the leader removes it; zero: it is named only.
+    package var autopilotRemoveDeadAfter = Duration.zero
+    /// How many voters have to be left after that.
+    package var autopilotMinQuorum = 3
+
     /// Nil: only clients compact.
     var autoCompaction: AutoCompaction.Rule?
 
@@ -100,12 +130,22 @@ package struct ServerConfiguration: Equatable, Sendable {
     package var logLevel = LogLevel.info
     package var logFormat = LogFormat.json
     package var logOutputs = [LogOutput.standardError]
+    /// Riot's files expect theirs to be made (R25); a flag that names a directory which is not there is a mistake.
+    var makesLogDirectory = false
 
     /// What is odd but not wrong; to be logged once the log is open.
     package var warnings: [String] = []
 
     /// This member in the initial cluster. Validation has found it there.
     package var ownMember: InitialCluster.Member { initialCluster.member(named: name)! }
+}
+
+/// The flags that say where a member listens and is found.
+enum AddressFlag: String, CaseIterable, Sendable {
+    case listenPeer = "listen-peer-urls"
+    case listenClient = "listen-client-urls"
+    case advertisePeer = "initial-advertise-peer-urls"
+    case advertiseClient = "advertise-client-urls"
 }
 
 /// What the arguments of `martlet serve` ask for.

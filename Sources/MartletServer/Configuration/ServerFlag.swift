@@ -2,6 +2,7 @@
 struct ServerFlag: Sendable {
     enum Group: String, CaseIterable, Sendable {
         case member = "Member"
+        case storage = "Storage (Martlet's own)"
         case clustering = "Clustering"
         case security = "Security"
         case auth = "Auth"
@@ -9,6 +10,7 @@ struct ServerFlag: Sendable {
         case logging = "Logging"
         case tracing = "Distributed tracing"
         case features = "Features"
+        case services = "Service discovery"
         case unsafe = "Unsafe features"
         case file = "Configuration file"
     }
@@ -53,7 +55,8 @@ struct ServerFlag: Sendable {
 struct ConfigurationDraft: Sendable {
     var configuration: ServerConfiguration
     var initialClusterText: String?
-    var initialClusterToken = "etcd-cluster"
+    static let clusterTokenDefault = "etcd-cluster"
+    var initialClusterToken = clusterTokenDefault
     var autoCompactionMode = AutoCompaction.Mode.periodic
     /// Its meaning hangs on the mode.
     var autoCompactionRetention = "0"

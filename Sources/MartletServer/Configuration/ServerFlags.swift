@@ -1,7 +1,8 @@
 /// The table of all flags. Parsing, environment, files, help and documentation are made from it.
 enum ServerFlags {
     static let all: [ServerFlag] =
-        member + clustering + logging + file + security + auth + monitoring + tracing + features + corruption
+        member + storage + clustering + logging + file + security + auth + monitoring + tracing + features + corruption
+        + joining + services
     static let byName: [String: ServerFlag] = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
     static func flag(
@@ -166,6 +167,8 @@ enum ServerFlags {
             "A name for the cluster, the same for all its members; it keeps clusters with the same addresses apart."
         ) { (draft, text) throws(ConfigurationError) in
             draft.initialClusterToken = text
+            // etcd's own says nothing of which cluster is meant.
+            draft.configuration.givenClusterToken = text == ConfigurationDraft.clusterTokenDefault ? nil : text
         },
         flag(
             "initial-advertise-peer-urls", .clustering, .value("urls"), default: "http://localhost:2380",
@@ -240,7 +243,8 @@ enum ServerFlags {
     static let file: [ServerFlag] = [
         flag(
             configFileName, .file, .value("path"), default: "",
-            "A YAML or JSON file with these flags as its keys. All other flags and the environment are then ignored."
+            "A YAML, JSON or TOML file with these flags as its keys, or a cluster file of another system. All other "
+                + "flags and the environment are then ignored, but for --join and what goes with it."
         ) { (_, _) throws(ConfigurationError) in
             // The parser reads it before anything else is set.
         }
@@ -361,6 +365,13 @@ enum ServerFlags {
             "Serve the JSON gateway, /v3/..., on the client ports."
         ) { (draft, text) throws(ConfigurationError) in
             draft.configuration.enableGRPCGateway = try FlagText.boolean(text)
+        },
+        flag(
+            "enable-console", .member, .boolean, default: "true",
+            "Serve the console, /console, on the client ports: pages for a browser. It can do what the gateway can, "
+                + "and no more."
+        ) { (draft, text) throws(ConfigurationError) in
+            draft.configuration.enableConsole = try FlagText.boolean(text)
         },
         ignored("raft-read-timeout", .member, default: "5s", peerTimes),
         ignored("raft-write-timeout", .member, default: "5s", peerTimes),

@@ -55,7 +55,8 @@ package enum ServerHelp {
             Made from the table of flags (`Sources/MartletServer/Configuration/ServerFlags.swift`); a test holds this
             page against it, and `MARTLET_FLAGS_REWRITE=1 swift test --filter FlagsPage` writes it anew.
 
-            Every flag of etcd 3.6 is here. Each can be given as an environment variable, `--data-dir` as
+            Every flag of etcd 3.6 is here, and some of our own, in groups that say so. Each can be given as an
+            environment variable, `--data-dir` as
             `MARTLET_DATA_DIR` or `ETCD_DATA_DIR`, and stand in the file that `--config-file` names, as `data-dir`;
             those of TLS and discovery stand in blocks there, as in etcd's. A flag beats `MARTLET_...`, which beats
             `ETCD_...`; a file beats all three. The spellings `--experimental-...` of etcd 3.5 are known too.

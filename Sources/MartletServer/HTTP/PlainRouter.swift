@@ -8,9 +8,18 @@ struct PlainRouter: Sendable {
     /// Takes a request piece by piece.
     typealias StreamHandler = @Sendable (PlainRequest, any PlainStreamAnswer) -> any PlainStreamReceiver
 
+    /// How large a body may be, and what is said to one that is larger, or for which there is no room; the server's
+    /// own limit is never exceeded.
+    struct BodyRule: Sendable {
+        var bytesMax: Int
+        var tooLarge: PlainResponse
+        var tooMany: PlainResponse
+    }
+
     enum Match: Sendable {
         case answer(PlainResponse)
-        case whole(Handler)
+        /// Where there is no rule, the server has one.
+        case whole(Handler, BodyRule?)
         case stream(StreamHandler)
     }
 
@@ -18,6 +27,8 @@ struct PlainRouter: Sendable {
         var methods: [String]
         var otherMethod: PlainResponse
         var match: Match
+        /// What is answered piece by piece instead.
+        var stream: (isAsked: @Sendable (PlainRequest) -> Bool, handler: StreamHandler)?
     }
 
     private var routes: [String: Route] = [:]
@@ -28,29 +39,57 @@ struct PlainRouter: Sendable {
 
     init(access: AccessRules? = nil) { self.access = access }
 
-    mutating func on(_ methods: [String], _ path: String, _ handler: @escaping Handler) {
-        add(path, Route(methods: methods, otherMethod: .methodNotAllowed(methods), match: .whole(handler)))
+    mutating func on(
+        _ methods: [String], _ path: String, otherMethod: PlainResponse? = nil, body: BodyRule? = nil,
+        _ handler: @escaping Handler
+    ) {
+        add(
+            path,
+            Route(
+                methods: methods, otherMethod: otherMethod ?? .methodNotAllowed(methods), match: .whole(handler, body)))
+    }
+
+    mutating func on(_ methods: [String], _ path: String, stream handler: @escaping StreamHandler) {
+        add(path, Route(methods: methods, otherMethod: .methodNotAllowed(methods), match: .stream(handler)))
     }
 
     /// Every path that begins with `prefix`, which ends with a slash, and has no route of its own. The longest prefix
     /// wins.
-    mutating func on(_ methods: [String], below prefix: String, _ handler: @escaping Handler) {
-        add(below: prefix, methods, .whole(handler))
+    mutating func on(
+        _ methods: [String], below prefix: String, otherMethod: PlainResponse? = nil, body: BodyRule? = nil,
+        _ handler: @escaping Handler
+    ) {
+        add(
+            below: prefix,
+            Route(
+                methods: methods, otherMethod: otherMethod ?? .methodNotAllowed(methods), match: .whole(handler, body)))
+    }
+
+    /// The same, with streams for those requests that ask for them.
+    mutating func on(
+        _ methods: [String], below prefix: String, otherMethod: PlainResponse, body: BodyRule,
+        streamsIf isAsked: @escaping @Sendable (PlainRequest) -> Bool, stream: @escaping StreamHandler,
+        _ handler: @escaping Handler
+    ) {
+        add(
+            below: prefix,
+            Route(
+                methods: methods, otherMethod: otherMethod, match: .whole(handler, body), stream: (isAsked, stream)))
     }
 
     mutating func on(_ methods: [String], below prefix: String, stream handler: @escaping StreamHandler) {
-        add(below: prefix, methods, .stream(handler))
+        add(below: prefix, Route(methods: methods, otherMethod: .methodNotAllowed(methods), match: .stream(handler)))
     }
 
-    private mutating func add(below prefix: String, _ methods: [String], _ match: Match) {
+    private mutating func add(below prefix: String, _ route: Route) {
         precondition(prefix.hasSuffix("/") && !subtrees.contains { $0.prefix == prefix }, "two routes below \(prefix)")
-        subtrees.append((prefix, Route(methods: methods, otherMethod: .methodNotAllowed(methods), match: match)))
+        subtrees.append((prefix, route))
         subtrees.sort { $0.prefix.utf8.count > $1.prefix.utf8.count }
     }
 
     /// POST alone, as the gateway has it.
     mutating func onPost(_ path: String, otherMethod: PlainResponse, _ handler: @escaping Handler) {
-        add(path, Route(methods: ["POST"], otherMethod: otherMethod, match: .whole(handler)))
+        add(path, Route(methods: ["POST"], otherMethod: otherMethod, match: .whole(handler, nil)))
     }
 
     mutating func onPost(_ path: String, otherMethod: PlainResponse, stream handler: @escaping StreamHandler) {
@@ -60,6 +99,11 @@ struct PlainRouter: Sendable {
     private mutating func add(_ path: String, _ route: Route) {
         precondition(routes[path] == nil, "two routes for \(path)")
         routes[path] = route
+    }
+
+    /// Whether anything is answered at a path.
+    func serves(_ path: String) -> Bool {
+        routes[path] != nil || subtrees.contains { path.hasPrefix($0.prefix) }
     }
 
     /// By everything but the request's body.
@@ -73,6 +117,7 @@ struct PlainRouter: Sendable {
             return .answer(Self.notFound)
         }
         guard route.methods.contains(request.method) else { return .answer(route.otherMethod) }
+        if let stream = route.stream, stream.isAsked(request) { return .stream(stream.handler) }
         return route.match
     }
 
@@ -101,7 +146,9 @@ struct PlainRouter: Sendable {
         }
         switch match(request) {
         case .answer(let response): finish(response)
-        case .whole(let handler): handler(request, eventLoop, finish)
+        case .whole(let handler, let rule):
+            if let rule, request.body.readableBytes > rule.bytesMax { return finish(rule.tooLarge) }
+            handler(request, eventLoop, finish)
         case .stream:
             finish(
                 GatewayError(.unimplemented, "martlet: streams of JSON need HTTP/1.1; use it, or gRPC").response)

@@ -171,20 +171,20 @@ final class HTTP1Connection: ChannelDuplexHandler, RemovableChannelHandler, @unc
         }
         let match = server.router.match(request)
         var handler: PlainRouter.Handler?
-        if case .whole(let found) = match { handler = found }
+        var rule: PlainRouter.BodyRule?
+        if case .whole(let found, let foundRule) = match { (handler, rule) = (found, foundRule) }
         let exchange = HTTP1Exchange(
-            head: head, request: request, handler: handler,
+            head: head, request: request, handler: handler, bodyRule: rule,
             commonFields: server.router.commonFields(for: request), connection: self)
         // The parser stops behind a request that would leave HTTP/1.1 (h2c, CONNECT): this answer is the last.
         let isLast = isDraining || head.headers.contains(name: "upgrade") || head.method == .CONNECT
         if isLast { exchange.keepsAlive = false }
         self.exchange = exchange
         switch match {
-        case .answer(let response):
-            timer.set(server.limits.bodyTimeout)
-            exchange.body = .discarded(0)
-            exchange.refusal = response
+        case .answer(let response): refuseBody(of: exchange, response)
         case .whole:
+            let announced = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
+            if let rule, announced > rule.bytesMax { return refuseBody(of: exchange, rule.tooLarge) }
             timer.set(server.limits.bodyTimeout)
             expectContinue(exchange)
         case .stream(let begin):
@@ -195,11 +195,26 @@ final class HTTP1Connection: ChannelDuplexHandler, RemovableChannelHandler, @unc
         }
     }
 
+    /// What will be answered is known from the head. A client that has asked whether to send its body hears it at once,
+    /// others when they have sent it: they may not look before.
+    private func refuseBody(of exchange: HTTP1Exchange, _ response: PlainResponse) {
+        timer.set(server.limits.bodyTimeout)
+        exchange.body = .discarded(0)
+        if expectsContinue(exchange) {
+            exchange.keepsAlive = false
+            answer(response, exchange)
+        } else {
+            exchange.refusal = response
+        }
+    }
+
+    private func expectsContinue(_ exchange: HTTP1Exchange) -> Bool {
+        exchange.takesChunks && exchange.head.headers.first(name: "expect")?.lowercased() == "100-continue"
+    }
+
     /// A client that asks before it sends its body waits for this.
     private func expectContinue(_ exchange: HTTP1Exchange) {
-        guard let context, exchange.takesChunks,
-            exchange.head.headers.first(name: "expect")?.lowercased() == "100-continue"
-        else { return }
+        guard let context, expectsContinue(exchange) else { return }
         context.writeAndFlush(
             wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
     }
@@ -215,14 +230,20 @@ final class HTTP1Connection: ChannelDuplexHandler, RemovableChannelHandler, @unc
             closeAfterWriting()
         case .gathered:
             let total = exchange.request.body.readableBytes + bytes.readableBytes
-            guard total <= server.limits.bodyBytesMax else {
+            let rule = exchange.bodyRule
+            guard total <= min(server.limits.bodyBytesMax, rule?.bytesMax ?? .max) else {
                 return refuse(
                     exchange,
-                    GatewayError(
-                        .resourceExhausted, "the request's body is larger than \(server.limits.bodyBytesMax) bytes"))
+                    rule?.tooLarge
+                        ?? GatewayError(
+                            .resourceExhausted,
+                            "the request's body is larger than \(server.limits.bodyBytesMax) bytes"
+                        ).response)
             }
             guard usage.bodyBytes + bytes.readableBytes <= server.limits.bodyBytesOfLoopMax else {
-                return refuse(exchange, GatewayError(.resourceExhausted, "etcdserver: too many requests"))
+                return refuse(
+                    exchange,
+                    rule?.tooMany ?? GatewayError(.resourceExhausted, "etcdserver: too many requests").response)
             }
             usage.bodyBytes += bytes.readableBytes
             exchange.usedBytes += bytes.readableBytes
@@ -230,12 +251,12 @@ final class HTTP1Connection: ChannelDuplexHandler, RemovableChannelHandler, @unc
         }
     }
 
-    private func refuse(_ exchange: HTTP1Exchange, _ error: GatewayError) {
+    private func refuse(_ exchange: HTTP1Exchange, _ response: PlainResponse) {
         exchange.request.body = ByteBuffer()
         release(exchange)
         exchange.body = .discarded(0)
         exchange.keepsAlive = false
-        exchange.refusal = error.response
+        exchange.refusal = response
     }
 
     private func receiveEnd(of exchange: HTTP1Exchange) {
@@ -360,6 +381,11 @@ final class HTTP1Connection: ChannelDuplexHandler, RemovableChannelHandler, @unc
         }
         finishIfDone(exchange)
         goOn()
+    }
+
+    /// An answer was broken off.
+    func abort() {
+        context?.close(promise: nil)
     }
 
     private func finishIfDone(_ exchange: HTTP1Exchange) {

@@ -16,6 +16,8 @@ final class HTTP1Exchange: PlainStreamAnswer, @unchecked Sendable {
     let head: HTTPRequestHead
     var request: PlainRequest
     let handler: PlainRouter.Handler?
+    /// nil: the server's.
+    let bodyRule: PlainRouter.BodyRule?
     let commonFields: [(name: String, value: String)]
     var body = Body.gathered
     /// What is answered when the body, which nobody wants, has been read.
@@ -32,11 +34,13 @@ final class HTTP1Exchange: PlainStreamAnswer, @unchecked Sendable {
 
     init(
         head: HTTPRequestHead, request: PlainRequest, handler: PlainRouter.Handler?,
-        commonFields: [(name: String, value: String)], connection: HTTP1Connection
+        bodyRule: PlainRouter.BodyRule?, commonFields: [(name: String, value: String)],
+        connection: HTTP1Connection
     ) {
         self.head = head
         self.request = request
         self.handler = handler
+        self.bodyRule = bodyRule
         self.commonFields = commonFields
         self.connection = connection
         eventLoop = connection.eventLoop
@@ -65,6 +69,12 @@ final class HTTP1Exchange: PlainStreamAnswer, @unchecked Sendable {
     func end() {
         guard answerHasBegun, !answerHasEnded else { return }
         connection?.writeEnd(of: self)
+    }
+
+    func abort() {
+        guard !answerHasEnded else { return }
+        answerHasEnded = true
+        connection?.abort()
     }
 
     func pauseBody() { isBodyPaused = true }

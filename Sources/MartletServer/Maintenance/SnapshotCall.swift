@@ -1,11 +1,6 @@
 import EtcdAPI
 import HTTP2
-import MVCC
 import NIOCore
-import NIOPosix
-import Raft
-import RaftCore
-import Replica
 import Synchronization
 
 /// What snapshots for clients may cost.
@@ -16,8 +11,6 @@ struct SnapshotLimits: Sendable {
     var messageBytes = 32 << 10
     /// The next piece is made when no more than this waits for the client.
     var drainedBytes = 128 << 10
-    /// Rows that are looked at in one go while the size is found: about a millisecond.
-    var measuredRows = 8_192
     /// A client that takes nothing for so long is let go, and the view with it.
     var stallTime = TimeAmount.seconds(60)
 }
@@ -42,30 +35,22 @@ final class SnapshotSlots: Sendable {
     var count: Int { taken.withLock { $0 } }
 }
 
-/// One snapshot on its way to a client: the file of Documentation/formats/snapshot-file.md, in etcd's stream (M8).
-///
-/// The state is read on a worker, never on the event loop, one piece at a time and only when the client has taken most
-/// of the last: so what a slow client holds is a view and a piece, however large the state is.
+/// One snapshot on its way to a client: the file of Documentation/formats/snapshot-file.md, in etcd's stream (M8). A
+/// piece is read only when the client has taken most of the last (``SnapshotReading``).
 final class SnapshotCall: GRPCStreamReceiver {
     private let call: GRPCCall
     private let context: ServiceContext
-    private let slots: SnapshotSlots
     private let limits: SnapshotLimits
     /// From the first message until the end.
-    private var source: SnapshotFileSource?
-    /// All but the digest.
-    private var contentBytes: UInt64 = 0
+    private var reading: SnapshotReading?
     private var sentBytes: UInt64 = 0
     private var watchdog: RepeatedTask?
     /// What the watchdog saw last.
     private var progress: (sent: UInt64, pending: Int, isReading: Bool) = (0, 0, false)
-    /// Whether a worker is at it.
-    private var isReading = false
 
-    init(_ call: GRPCCall, context: ServiceContext, slots: SnapshotSlots, limits: SnapshotLimits) {
+    init(_ call: GRPCCall, context: ServiceContext, limits: SnapshotLimits) {
         self.call = call
         self.context = context
-        self.slots = slots
         self.limits = limits
     }
 
@@ -73,27 +58,27 @@ final class SnapshotCall: GRPCStreamReceiver {
 
     func onMessage(_ message: ByteBuffer) {
         guard let _: Etcdserverpb_SnapshotRequest = call.decode(message) else { return }
-        guard source == nil else {
+        guard reading == nil else {
             return end(GRPCStatus(.internalError, "cardinality violation: more than one request for a snapshot"))
         }
-        guard slots.take() else {
-            return call.finish(
-                GRPCStatus(
-                    .resourceExhausted,
-                    "martlet: \(limits.concurrentMax) snapshots are being sent already; ask again when one is done"))
+        guard let reading = SnapshotReading(context, limits: limits, eventLoop: call.eventLoop) else {
+            return call.finish(SnapshotReading.tooMany(limits))
         }
-        source = SnapshotFileSource(
-            context.node.published.view.store, clusterID: context.clusterID, memberID: context.memberID.rawValue,
-            writer: MartletVersion.martlet)
+        self.reading = reading
         let held = NIOLoopBound(self, eventLoop: call.eventLoop)
         watchdog = call.eventLoop.scheduleRepeatedTask(initialDelay: limits.stallTime, delay: limits.stallTime) { _ in
             held.value.watch()
         }
-        measure()
+        reading.measure { [self] result in
+            switch result {
+            case .success: pump()
+            case .failure(let status): end(status)
+            }
+        }
     }
 
     func onHalfClose() {
-        if source == nil {
+        if reading == nil {
             call.finish(GRPCStatus(.internalError, "cardinality violation: no request for a snapshot"))
         }
     }
@@ -101,23 +86,23 @@ final class SnapshotCall: GRPCStreamReceiver {
     func onCancel() { letGo() }
 
     private func end(_ status: GRPCStatus) {
-        guard source != nil else { return }
+        guard reading != nil else { return }
         letGo()
         call.finish(status)
     }
 
     private func letGo() {
-        guard source != nil else { return }
-        source = nil
+        reading?.letGo()
+        reading = nil
         watchdog?.cancel()
         watchdog = nil
-        slots.giveBack()
     }
 
     private func watch() {
-        let now = (sent: sentBytes, pending: call.pendingBytes, isReading: isReading)
+        guard let reading else { return }
+        let now = (sent: sentBytes, pending: call.pendingBytes, isReading: reading.isReading)
         // While a worker reads, or waits for its turn, it is not the client who is slow.
-        if now == progress, !isReading {
+        if now == progress, !reading.isReading {
             end(
                 GRPCStatus(
                     .aborted,
@@ -129,28 +114,21 @@ final class SnapshotCall: GRPCStreamReceiver {
 
     // MARK: The file
 
-    private func measure() {
-        let rows = limits.measuredRows
-        read({ source throws(StateError) in try source.measure(maxRows: rows) }) { [self] isOver in
-            if isOver {
-                contentBytes = source?.header?.contentBytes ?? 0
-                pump()
-            } else {
-                measure()
+    private func pump() {
+        reading?.next { [self] result in
+            switch result {
+            case .failure(let status): end(status)
+            case .success(nil): end(.ok)
+            case .success(let piece?):
+                send(piece)
+                let held = NIOLoopBound(self, eventLoop: call.eventLoop)
+                call.whenPendingBytes(atMost: limits.drainedBytes) { held.value.pump() }
             }
         }
     }
 
-    private func pump() {
-        read({ source throws(StateError) in try source.nextPiece().map { ByteBuffer(bytes: $0) } }) { [self] piece in
-            guard let piece else { return end(.ok) }
-            send(piece)
-            let held = NIOLoopBound(self, eventLoop: call.eventLoop)
-            call.whenPendingBytes(atMost: limits.drainedBytes) { held.value.pump() }
-        }
-    }
-
     private func send(_ piece: ByteBuffer) {
+        let contentBytes = reading?.contentBytes ?? 0
         var rest = piece
         while let blob = rest.readSlice(length: min(rest.readableBytes, limits.messageBytes)), blob.readableBytes > 0 {
             sentBytes += UInt64(blob.readableBytes)
@@ -162,39 +140,6 @@ final class SnapshotCall: GRPCStreamReceiver {
             var tail: [UInt8] = []
             tail.string(4, MaintenanceService.etcdClusterVersion)
             call.send(parts: [ByteBuffer(bytes: head), blob, ByteBuffer(bytes: tail)])
-        }
-    }
-
-    /// Has a worker do `work`, and goes on with what it came to, unless the call has ended meanwhile.
-    private func read<Answer: Sendable>(
-        _ work: @escaping @Sendable (SnapshotFileSource) throws(StateError) -> Answer,
-        _ then: @escaping (Answer) -> Void
-    ) {
-        guard let source else { return }
-        isReading = true
-        let eventLoop = call.eventLoop
-        let held = NIOLoopBound((self, then), eventLoop: eventLoop)
-        context.workers.submit { [context] state in
-            let result: Swift.Result<Answer, GRPCStatus>
-            if state == .cancelled {
-                result = .failure(GRPCStatus(EtcdError.stopped))
-            } else {
-                do throws(StateError) {
-                    result = .success(try work(source))
-                } catch {
-                    // A read has met damage: the member stops, as at any other.
-                    result = .failure(context.status(of: .state(error)))
-                }
-            }
-            eventLoop.execute {
-                let (snapshot, then) = held.value
-                snapshot.isReading = false
-                guard snapshot.source != nil else { return }
-                switch result {
-                case .success(let answer): then(answer)
-                case .failure(let status): snapshot.end(status)
-                }
-            }
         }
     }
 }

@@ -1,5 +1,4 @@
 import Foundation
-import LMDBEngine
 import MVCC
 import PeerTransport
 import Platform
@@ -125,9 +124,8 @@ package struct SnapshotRestore: Sendable {
         let unfinished = "\(dataDirectory)/\(Self.unfinishedName)"
         if fileSystem.exists(unfinished) { try fileSystem.removeTree(unfinished) }
         try fileSystem.createDirectory(unfinished)
-        let engines = DirectoryEngines(
-            directory: "\(unfinished)/state", fileSystem: fileSystem, open: { try LMDBEngine(path: $0) },
-            isMade: { LMDBEngine.exists(at: $0) })
+        // A member that is started with another engine moves it.
+        let engines = EngineChoice.lmdb.engines(in: "\(unfinished)/state", fileSystem)
         let plan = RestorePlan(
             initialClusterID: cluster.clusterID,
             members: cluster.members.map { member in

@@ -5,12 +5,19 @@ import PeerTransport
 import RaftCore
 import Replica
 
-/// How a member finds the cluster that it is to join: it asks those of `--initial-cluster`, at their peer ports, for
+/// Finds the cluster that a member is to join, and its place in it.
+protocol ClusterFinding {
+    /// - Parameter isPrepared: whether this member has begun to join before. Otherwise one that has told its name is
+    ///   another one, or has lost its data.
+    func find(isPrepared: Bool) throws(ConfigurationError) -> ClusterJoin.Found
+}
+
+/// How a member finds the cluster that it was added to: it asks those of `--initial-cluster`, at their peer ports, for
 /// the cluster's id and its members, and finds itself among them by its peer URLs.
 ///
 /// One answer suffices. A member that lags behind may not know of the new one yet, so all are asked before it is said
 /// that somebody has to add it first.
-struct ClusterJoin {
+struct ClusterJoin: ClusterFinding {
     /// What was found.
     struct Found: Equatable {
         var clusterID: UInt64
@@ -43,8 +50,6 @@ struct ClusterJoin {
     /// Rounds in which somebody answers, and nobody knows this member.
     static let roundsUnknownMax = 3
 
-    /// - Parameter isPrepared: whether this member has begun to join before. Otherwise one that has told its name is
-    ///   another one, or has lost its data.
     func find(isPrepared: Bool) throws(ConfigurationError) -> Found {
         let name = configuration.name
         let peers = configuration.initialCluster.members.filter { $0.name != name }

@@ -46,7 +46,13 @@ struct MembershipRules: Sendable {
             guard areConnected(voters(in: view)) else { throw .unhealthy }
         }
         try checkFree(urls, besides: nil, in: view)
-        if asLearner, view.configuration.learners.count >= learnersMax { throw .tooManyLearners }
+        if asLearner { try checkLearners(in: view) }
+        let member = try newcomer(at: urls, now: now, in: view)
+        return plan([MemberChange(asLearner ? .addLearner : .addVoter, member.id)], member.id, member, in: view)
+    }
+
+    /// Somebody who has not been there before.
+    func newcomer(at urls: [ServerURL], now: Int64, in view: ReplicaView) throws(EtcdError) -> Member {
         var id = NodeID(0)
         var second = now
         repeat {
@@ -56,8 +62,11 @@ struct MembershipRules: Sendable {
             second += 1
         } while isRemoved(id)
         guard !view.members.contains(where: { $0.id == id }) else { throw .memberExists }
-        let member = Member(id: id, name: "", peerURLs: urls.map(\.description), clientURLs: [])
-        return plan(asLearner ? .addLearner : .addVoter, id, member, in: view)
+        return Member(id: id, name: "", peerURLs: urls.map(\.description), clientURLs: [])
+    }
+
+    func checkLearners(in view: ReplicaView) throws(EtcdError) {
+        guard view.configuration.learners.count < learnersMax else { throw .tooManyLearners }
     }
 
     func remove(_ id: NodeID, in view: ReplicaView) throws(EtcdError) -> Plan {
@@ -77,7 +86,7 @@ struct MembershipRules: Sendable {
             // Nobody could decide anything any more.
             throw .memberNotEnoughStarted
         }
-        return plan(.remove, id, nil, in: view)
+        return plan([MemberChange(.remove, id)], id, nil, in: view)
     }
 
     func update(_ id: NodeID, peerURLs: [String], in view: ReplicaView) throws(EtcdError) -> Plan {
@@ -85,7 +94,7 @@ struct MembershipRules: Sendable {
         let urls = try parse(peerURLs)
         try checkFree(urls, besides: id, in: view)
         member.peerURLs = urls.map(\.description)
-        return plan(.update, id, member, in: view)
+        return plan([MemberChange(.update, id)], id, member, in: view)
     }
 
     func promote(_ id: NodeID, in view: ReplicaView) throws(EtcdError) -> Plan {
@@ -93,18 +102,17 @@ struct MembershipRules: Sendable {
         guard view.configuration.learners.contains(id) else { throw .memberNotLearner }
         // The learner counts as started: it has caught up, or the leader refuses.
         if isStrict { try checkStarted(gaining: 1, startedToo: 1, in: view) }
-        return plan(.addVoter, id, nil, in: view)
+        return plan([MemberChange(.addVoter, id)], id, nil, in: view)
     }
 
     // MARK: What they have in common
 
-    private func plan(_ kind: MemberChange.Kind, _ id: NodeID, _ member: Member?, in view: ReplicaView) -> Plan {
+    func plan(_ changes: [MemberChange], _ id: NodeID, _ member: Member?, in view: ReplicaView) -> Plan {
         let context = MembershipContext(member: member, basis: view.membershipMark)
-        return Plan(
-            change: ConfigurationChange(changes: [MemberChange(kind, id)], context: context.encode()), member: id)
+        return Plan(change: ConfigurationChange(changes: changes, context: context.encode()), member: id)
     }
 
-    private func parse(_ texts: [String]) throws(EtcdError) -> [ServerURL] {
+    func parse(_ texts: [String]) throws(EtcdError) -> [ServerURL] {
         guard !texts.isEmpty, texts.count <= Self.urlsMax else { throw .memberBadURLs }
         var urls: [ServerURL] = []
         for text in texts {
@@ -118,19 +126,19 @@ struct MembershipRules: Sendable {
         return urls.sorted { $0.description < $1.description }
     }
 
-    private func checkFree(_ urls: [ServerURL], besides id: NodeID?, in view: ReplicaView) throws(EtcdError) {
+    func checkFree(_ urls: [ServerURL], besides id: NodeID?, in view: ReplicaView) throws(EtcdError) {
         let texts = Set(urls.map(\.description))
         guard view.members.allSatisfy({ $0.id == id || texts.isDisjoint(with: $0.peerURLs) }) else {
             throw .peerURLExists
         }
     }
 
-    private func find(_ id: NodeID, in view: ReplicaView) throws(EtcdError) -> Member {
+    func find(_ id: NodeID, in view: ReplicaView) throws(EtcdError) -> Member {
         guard let member = view.members.first(where: { $0.id == id }) else { throw .memberNotFound }
         return member
     }
 
-    private func voters(in view: ReplicaView) -> [Member] {
+    func voters(in view: ReplicaView) -> [Member] {
         view.members.filter { view.configuration.voters.contains($0.id) }
     }
 

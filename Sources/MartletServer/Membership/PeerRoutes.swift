@@ -34,6 +34,10 @@ struct PeerRoutes: Sendable {
 
     func register(in router: inout PlainRouter) {
         router.on(["GET"], "/members") { _, _, respond in respond(members) }
+        // To whoever wants to know whether this member is where it says it is.
+        router.on(["GET"], PeerSelf.path) { _, _, respond in
+            respond(answer(PeerSelf(clusterID: hex(roster.clusterID), memberID: hex(roster.own.rawValue))))
+        }
         router.on(["GET"], PeerHash.path) { request, _, respond in respond(hash(request)) }
         router.on(["GET"], PeerRunningHash.path) { request, _, respond in respond(runningHash(request)) }
         router.on(["GET"], "/version") { _, _, respond in

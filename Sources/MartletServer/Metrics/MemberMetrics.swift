@@ -83,11 +83,11 @@ enum MemberMetrics {
             MetricFamily(
                 .gauge, "etcd_mvcc_db_total_size_in_bytes",
                 "Total size of the underlying database physically allocated in bytes."
-            ) { Double(context.sizes.total) },
+            ) { Double(context.sizes.told.total) },
             MetricFamily(
                 .gauge, "etcd_mvcc_db_total_size_in_use_in_bytes",
                 "Total size of the underlying database logically in use in bytes."
-            ) { Double(context.sizes.inUse) },
+            ) { Double(context.sizes.told.inUse) },
             MetricFamily(
                 .gauge, "etcd_debugging_mvcc_current_revision", "The current revision of store."
             ) { Double(published.view.store.revision.rawValue) },

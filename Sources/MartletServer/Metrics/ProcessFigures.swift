@@ -9,7 +9,8 @@ struct ProcessFigures: Sendable {
     var descriptors = 0
     var descriptorsMax = 0
 
-    static func now() -> ProcessFigures {
+    /// Counting descriptors takes a look at each of them.
+    static func now(countsDescriptors: Bool = true) -> ProcessFigures {
         var figures = ProcessFigures()
         let page = sysconf(Int32(_SC_PAGESIZE))
         // "pid (name) state ppid …": the name may hold blanks and parentheses.
@@ -21,7 +22,7 @@ struct ProcessFigures: Sendable {
             figures.virtualBytes = field(23)
             figures.residentBytes = field(24) * page
         }
-        if let directory = opendir("/proc/self/fd") {
+        if countsDescriptors, let directory = opendir("/proc/self/fd") {
             while let entry = readdir(directory) {
                 // "." and ".." are no descriptors.
                 if entry.pointee.d_name.0 != CChar(UInt8(ascii: ".")) { figures.descriptors += 1 }

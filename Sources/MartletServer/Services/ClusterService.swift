@@ -9,11 +9,10 @@ import SwiftProtobuf
 
 /// `etcdserverpb.Cluster`: the members, and changes of them. Any member takes them; the leader decides.
 struct ClusterService: Sendable {
-    let context: ServiceContext
-    let rules: MembershipRules
+    let changes: MemberChanges
 
-    /// How long another change is waited for before this one is tried again.
-    private static let retryPause = TimeAmount.milliseconds(20)
+    private var context: ServiceContext { changes.context }
+    private var rules: MembershipRules { changes.rules }
 
     func register(in methods: inout GRPCMethods) {
         methods.register(.memberList, .unary { call, message in memberList(call, message) })
@@ -83,71 +82,21 @@ struct ClusterService: Sendable {
         }
     }
 
-    /// Judges a change by what the cluster agrees on now, and has it made. If the members changed in between, or
-    /// another change is under way, it is judged anew, until the time is up.
-    ///
-    /// Whether there are enough members for it is judged by what this one knows first, as in etcd: if there are not,
-    /// perhaps nothing can be agreed on.
     private func change(
-        _ call: GRPCCall, _ judge: @escaping (ReplicaView) throws(EtcdError) -> MembershipRules.Plan,
+        _ call: GRPCCall, _ judge: @escaping MemberChanges.Judge,
         answer: @escaping (_ members: [Etcdserverpb_Member], _ id: NodeID) -> Void
     ) {
-        let patience = NIODeadline.now() + .nanoseconds(Int64(context.node.options.requestTimeoutNanoseconds))
-        let attempt = ChangeAttempt(
-            call: call, judge: judge, answer: answer, deadline: min(call.timeLimit ?? patience, patience))
-        do throws(EtcdError) {
-            _ = try judge(context.node.published.view)
-        } catch {
-            if error == .memberNotEnoughStarted || error == .unhealthy { return call.finish(GRPCStatus(error)) }
-        }
-        judgeAndMake(attempt)
-    }
-
-    private struct ChangeAttempt {
-        var call: GRPCCall
-        var judge: (ReplicaView) throws(EtcdError) -> MembershipRules.Plan
-        var answer: (_ members: [Etcdserverpb_Member], _ id: NodeID) -> Void
-        var deadline: NIODeadline
-    }
-
-    private func judgeAndMake(_ attempt: ChangeAttempt) {
-        let call = attempt.call
-        guard !call.isCancelled else { return }
-        context.requests(on: call.eventLoop).read { result in
-            do throws(EtcdError) {
-                switch result {
-                case .success(let view): make(try attempt.judge(view), attempt)
-                case .failure(let failure): call.finish(GRPCStatus(failure))
-                }
-            } catch {
-                call.finish(GRPCStatus(error))
-            }
-        }
-    }
-
-    private func make(_ plan: MembershipRules.Plan, _ attempt: ChangeAttempt) {
-        let call = attempt.call
-        let ticket = AwaitedReply<ReplicaResult>.ticket(on: call.eventLoop) { result in
-            switch result {
-            case .success(.membersChanged):
-                // Published before the answer left: it has this change, and those after it.
-                attempt.answer(Self.members(in: context.node.published.view), plan.member)
-            case .success(.membershipOutdated): again(attempt, instead: GRPCStatus(EtcdError.timeout))
-            case .success(.keyValue), .success(.lease), .success(.alarm): call.finish(.anotherKind)
-            case .failure(.configurationRefused(let reason)) where reason.passes:
-                again(attempt, instead: GRPCStatus(reason))
-            // Nothing was taken.
-            case .failure(.leaderChanging), .failure(.noLeader):
-                again(attempt, instead: GRPCStatus(EtcdError.noLeader))
-            case .failure(let failure): call.finish(GRPCStatus(context.timeouts.told(failure, by: context.node)))
-            }
-        }
-        context.node.change(plan.change, ticket: ticket)
-    }
-
-    private func again(_ attempt: ChangeAttempt, instead status: GRPCStatus) {
-        guard NIODeadline.now() + Self.retryPause < attempt.deadline else { return attempt.call.finish(status) }
-        attempt.call.eventLoop.assumeIsolated().scheduleTask(in: Self.retryPause) { judgeAndMake(attempt) }
+        let patience = changes.patience
+        changes.make(
+            MemberChanges.Attempt(
+                eventLoop: call.eventLoop, deadline: min(call.timeLimit ?? patience, patience), judge: judge,
+                isCancelled: { call.isCancelled },
+                done: { result in
+                    switch result {
+                    case .success(let (view, id)): answer(Self.members(in: view), id)
+                    case .failure(let failure): call.finish(failure.status)
+                    }
+                }))
     }
 
     // MARK: Messages
@@ -170,16 +119,6 @@ struct ClusterService: Sendable {
             wire.clientUrls = member.clientURLs
             wire.isLearner = view.configuration.learners.contains(member.id)
             return wire
-        }
-    }
-}
-
-extension ConfigurationRefusal {
-    /// Another change is under way: it comes to its end.
-    fileprivate var passes: Bool {
-        switch self {
-        case .pending, .isJoint: true
-        default: false
         }
     }
 }

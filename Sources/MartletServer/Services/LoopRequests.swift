@@ -15,8 +15,11 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
     private var proposals: [CommandProposal<KeyValueMachine>] = []
     private var readers: [Reader] = []
     private var isScheduled = false
-    private var waitingResults = Slots<ResultHandler>()
-    private var waitingReads = Slots<[Reader]>()
+    private var waitingResults = Slots<WaitingResult>()
+    private var waitingReads = Slots<WaitingReads>()
+    private let times: RequestTimes
+    /// When this round's first request was handed in: one look at the clock serves the round.
+    private var roundBegan: UInt64 = 0
     private var resultSink: ResultSink!
     private var viewSink: ViewSink!
     private(set) var renewals: LeaseRenewals!
@@ -32,14 +35,26 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
     typealias ResultHandler = (Swift.Result<ReplicaResult, RequestFailure>) -> Void
     typealias Reader = (Swift.Result<ReplicaView, RequestFailure>) -> Void
 
+    private struct WaitingResult {
+        var handler: ResultHandler
+        /// Zero: its time is not counted.
+        var since: UInt64
+    }
+
+    private struct WaitingReads {
+        var readers: [Reader]
+        var since: UInt64
+    }
+
     init(
         eventLoop: any EventLoop, node: RaftNode<KeyValueMachine>, leaseClock: LeaseClock, failures: RequestFailures,
-        timeouts: TimeoutCauses
+        timeouts: TimeoutCauses, times: RequestTimes
     ) {
         self.eventLoop = eventLoop
         self.node = node
         self.failures = failures
         self.timeouts = timeouts
+        self.times = times
         resultSink = ResultSink(self)
         viewSink = ViewSink(self)
         renewals = LeaseRenewals(requests: self, node: node, clock: leaseClock)
@@ -52,9 +67,10 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
     func propose(_ payload: [UInt8], in room: CommandRoom = .keyValue, _ handler: @escaping ResultHandler) {
         var payload = payload
         payload[ProposalID.encodedBytes] = room.rawValue
-        let token = waitingResults.insert(handler)
-        proposals.append(CommandProposal(payload: payload, ticket: Ticket(sink: resultSink, token: token)))
         schedule()
+        let since = room == .keyValue ? roundBegan : 0
+        let token = waitingResults.insert(WaitingResult(handler: handler, since: since))
+        proposals.append(CommandProposal(payload: payload, ticket: Ticket(sink: resultSink, token: token)))
     }
 
     /// Calls the reader with a view that includes everything acknowledged before now.
@@ -67,6 +83,7 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
     func schedule() {
         guard !isScheduled else { return }
         isScheduled = true
+        roundBegan = NIODeadline.now().uptimeNanoseconds
         eventLoop.execute { [self] in
             renewals.leave()
             isScheduled = false
@@ -81,7 +98,7 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
                 }
             }
             if !readers.isEmpty {
-                let token = waitingReads.insert(readers)
+                let token = waitingReads.insert(WaitingReads(readers: readers, since: roundBegan))
                 readers = []
                 node.read(Ticket(sink: viewSink, token: token))
             }
@@ -92,22 +109,32 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
     func refuseWaiting() {
         let flushes = FlushCoordinator.on(eventLoop)
         flushes.beginBatch()
-        for handler in waitingResults.removeAll() { handler(.failure(.stopped)) }
-        for reader in waitingReads.removeAll().joined() { reader(.failure(.stopped)) }
+        for waiting in waitingResults.removeAll() { waiting.handler(.failure(.stopped)) }
+        for waiting in waitingReads.removeAll() { for reader in waiting.readers { reader(.failure(.stopped)) } }
         flushes.endBatch()
     }
 
     fileprivate func completeResults(_ replies: [Reply<ReplicaResult>]) {
         let flushes = FlushCoordinator.on(eventLoop)
         flushes.beginBatch()
+        let now = NIODeadline.now().uptimeNanoseconds
+        // Most of a batch was handed in during one round.
+        var (since, count) = (UInt64(0), 0)
         for reply in replies {
+            guard let waiting = waitingResults.remove(reply.token) else { continue }
+            if waiting.since != since {
+                times.writes.record(now, since: since, count: count)
+                (since, count) = (waiting.since, 0)
+            }
+            count += 1
             guard case .failure(let failure) = reply.answer else {
-                waitingResults.remove(reply.token)?(reply.answer)
+                waiting.handler(reply.answer)
                 continue
             }
             failures.proposals.add(1, ordering: .relaxed)
-            waitingResults.remove(reply.token)?(.failure(timeouts.told(failure, by: node)))
+            waiting.handler(.failure(timeouts.told(failure, by: node)))
         }
+        times.writes.record(now, since: since, count: count)
         flushes.endBatch()
     }
 
@@ -116,7 +143,10 @@ final class LoopRequests: @unchecked Sendable {  // used on its event loop only,
         flushes.beginBatch()
         for reply in replies {
             if case .failure = reply.answer { failures.reads.add(1, ordering: .relaxed) }
-            for reader in waitingReads.remove(reply.token) ?? [] { reader(reply.answer) }
+            guard let waiting = waitingReads.remove(reply.token) else { continue }
+            for reader in waiting.readers { reader(reply.answer) }
+            times.reads.record(
+                NIODeadline.now().uptimeNanoseconds, since: waiting.since, count: waiting.readers.count)
         }
         flushes.endBatch()
     }

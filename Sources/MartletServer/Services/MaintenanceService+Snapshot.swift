@@ -10,11 +10,8 @@ import SwiftProtobuf
 // What goes through the whole state, or would: snapshots, hashes, defragmenting.
 extension MaintenanceService {
     func registerWholeState(in methods: inout GRPCMethods) {
-        let limits = SnapshotLimits()
-        let slots = SnapshotSlots(max: limits.concurrentMax)
         methods.register(
-            .snapshot,
-            .streaming { [context] call in SnapshotCall(call, context: context, slots: slots, limits: limits) })
+            .snapshot, .streaming { [context] call in SnapshotCall(call, context: context, limits: SnapshotLimits()) })
         methods.register(.hash, .unary { call, _ in hash(call) })
         methods.register(.defragment, .unary { call, message in defragment(call, message) })
     }

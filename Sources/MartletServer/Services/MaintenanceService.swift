@@ -32,8 +32,9 @@ struct MaintenanceService: Sendable {
         var response = Etcdserverpb_StatusResponse()
         response.header = Etcdserverpb_ResponseHeader(context.header(revision: view.store.revision.rawValue))
         response.version = Self.etcdVersion
-        response.dbSize = Int64(context.sizes.total)
-        response.dbSizeInUse = Int64(context.sizes.inUse)
+        let sizes = context.sizes.told
+        response.dbSize = Int64(sizes.total)
+        response.dbSizeInUse = Int64(sizes.inUse)
         response.leader = status.leader?.rawValue ?? 0
         response.raftIndex = status.commit.rawValue
         response.raftTerm = status.term.rawValue

@@ -16,4 +16,9 @@ extension ServiceContext {
     func withSpace(_ growth: Int, for call: GRPCCall, _ proceed: @escaping () -> Void) {
         if space.admits(growth) { proceed() } else { findSpace(growth, for: call, proceed) }
     }
+
+    /// The same for a request that is no call of gRPC, which is told whether there was room.
+    func withSpace(_ growth: Int, on eventLoop: any EventLoop, _ done: @escaping (_ hasSpace: Bool) -> Void) {
+        if space.admits(growth) { done(true) } else { findSpace(growth, on: eventLoop, done) }
+    }
 }

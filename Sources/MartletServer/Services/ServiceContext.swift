@@ -22,6 +22,9 @@ final class ServiceContext: Sendable {
     let leaseClock: LeaseClock
     let failures = RequestFailures()
     let timeouts: TimeoutCauses
+    /// Of snapshots for clients, over gRPC and HTTP alike.
+    let snapshots = SnapshotSlots(max: SnapshotLimits().concurrentMax)
+    let times = RequestTimes()
     private let loops: [LoopRequests]
 
     struct RequestLimits: Sendable {
@@ -44,9 +47,10 @@ final class ServiceContext: Sendable {
         space = SpaceQuota(bytesMax: limits.quotaBytes)
         self.leaseClock = leaseClock
         self.timeouts = timeouts
-        loops = eventLoops.map { [failures] in
+        loops = eventLoops.map { [failures, times] in
             LoopRequests(
-                eventLoop: $0, node: node, leaseClock: leaseClock, failures: failures, timeouts: timeouts)
+                eventLoop: $0, node: node, leaseClock: leaseClock, failures: failures, timeouts: timeouts,
+                times: times)
         }
     }
 
@@ -76,7 +80,7 @@ final class RequestFailures: Sendable {
     let reads = Atomic<UInt64>(0)
 }
 
-/// How large the state is on disk, as of the last look.
+/// How large the state is, as of the last look.
 final class StateSizes: Sendable {
     private let look: @Sendable () -> (total: Int, inUse: Int)
     /// What waits to get there.
@@ -87,8 +91,17 @@ final class StateSizes: Sendable {
         self.look = look
     }
 
-    var total: Int { look().total }
-    var inUse: Int { look().inUse }
+    /// What the engine has in use.
+    var engineInUse: Int { look().inUse }
+
+    /// What clients are told: what waits for the engine is part of the state, and has its room on the disk in the log
+    /// meanwhile. At the very end of a flush its batch is counted twice.
+    var told: (total: Int, inUse: Int) {
+        let growth = growth.reading
+        let engine = look()
+        let inUse = engine.inUse + growth.waitingBytes + growth.flushingBytes
+        return (max(engine.total, inUse), inUse)
+    }
 }
 
 extension GRPCStatus {

@@ -43,6 +43,12 @@ final class WatchService: Sendable {
         preconditionFailure("a call on an event loop that is not the server's")
     }
 
+    /// How many watchers there are, on all event loops.
+    func watcherCount(on eventLoop: any EventLoop) -> EventLoopFuture<Int> {
+        let counts = loops.map { loop in loop.eventLoop.submit { loop.loop.watcherCount } }
+        return EventLoopFuture.whenAllSucceed(counts, on: eventLoop).map { $0.reduce(0, +) }
+    }
+
     private func open(_ call: GRPCCall) -> any GRPCStreamReceiver {
         let status = context.node.published.status
         let stream = WatchCall(call, watches(on: call.eventLoop))

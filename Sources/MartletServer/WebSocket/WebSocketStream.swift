@@ -183,6 +183,12 @@ final class WebSocketStream: ChannelDuplexHandler, RemovableChannelHandler, Plai
         sayGoodbye(.normalClosure)
     }
 
+    func abort() {
+        guard !hasEnded else { return }
+        hasEnded = true
+        sayGoodbye(.unexpectedServerError)
+    }
+
     func pauseBody() { isPaused = true }
 
     func resumeBody() {

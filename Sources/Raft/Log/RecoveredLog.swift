@@ -91,10 +91,11 @@ struct RecoveredLog {
     }
 
     /// Brings log and state together (decision 3). The state is never ahead of what the log held, unless it was just
-    /// born; the log is never cut beyond the state.
+    /// born; the log is never cut beyond the state. A log that was cut beyond a newborn state belongs to a state that
+    /// was older already: to let it begin anew would be to forget what this member has acknowledged.
     /// - Returns: whether the log has to be told that it starts anew.
     mutating func reconcile(applied: AppliedPlace, origin: AppliedPlace) throws(NodeFailure) -> Bool {
-        let isNewborn = applied == origin
+        let isNewborn = applied == origin && (base.map { $0.index <= applied.index } ?? true)
         if !isBaseTermUnknown, term(at: applied.index) == applied.term { return false }
         guard isNewborn else {
             let held = base.map { "\($0.index.rawValue + 1) to \(lastIndex.rawValue)" } ?? "nothing"

@@ -37,6 +37,7 @@ package enum ConsensusInput<Machine: NodeMachine>: Sendable {
     case transferLeadership(to: NodeID?, Ticket<TransferConclusion>?, timeoutNanoseconds: UInt64)
     case campaign
     case optionsChanged(NodeOptions, Ticket<OptionsConclusion>)
+    case status(Ticket<RaftCore.Status>)
 
     // From the transport.
     case received([Message])

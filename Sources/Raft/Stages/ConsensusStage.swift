@@ -159,6 +159,8 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
         case .optionsChanged(let new, let ticket):
             let conclusion = change(to: new, now: now)
             ticket.sink.deliver([Reply(token: ticket.token, answer: .success(conclusion))])
+        case .status(let ticket):
+            ticket.sink.deliver([Reply(token: ticket.token, answer: .success(core.status))])
         case .received(let received):
             for message in received { receive(message) }
         case .receivedAlone(let message): receive(message)
@@ -696,6 +698,8 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
             case .transferLeadership(_, let ticket?, _):
                 ticket.sink.deliver([Reply(token: ticket.token, answer: .failure(.stopped))])
             case .optionsChanged(_, let ticket):
+                ticket.sink.deliver([Reply(token: ticket.token, answer: .failure(.stopped))])
+            case .status(let ticket):
                 ticket.sink.deliver([Reply(token: ticket.token, answer: .failure(.stopped))])
             case .read(let ticket): views.add(ticket, .failure(.stopped))
             case .readMany(let tickets): for ticket in tickets { views.add(ticket, .failure(.stopped)) }

@@ -51,7 +51,7 @@ package struct StoreModel {
         case .lease:
             let (decoded, time) = try body.withUnsafeBytes { try LeaseCommandCodec.decode($0) }
             leaseClock = max(leaseClock, time)
-            let result = apply(decoded, term: term)
+            let result = try apply(decoded, term: term)
             return .lease(LeaseOutcome(result, revision: Revision(revision)))
         // No play raises an alarm yet: under one, other commands would be refused.
         case .memberAttributes, .alarm, nil: return nil
@@ -81,7 +81,7 @@ package struct StoreModel {
         }
     }
 
-    private mutating func apply(_ command: LeaseCommand, term: UInt64) -> LeaseOutcome.Result {
+    private mutating func apply(_ command: LeaseCommand, term: UInt64) throws -> LeaseOutcome.Result {
         switch command {
         case .grant(let id, let ttl):
             guard leases[id] == nil else { return .failed(.leaseExists) }
@@ -106,6 +106,18 @@ package struct StoreModel {
             }
             return .expired(ends)
         case .tick: return .ticked
+        case .grantWith(let id, let ttl, let transaction):
+            guard leases[id] == nil else { return .failed(.leaseExists) }
+            let lease = Lease(id: id, ttl: ttl, deadline: leaseClock.advanced(seconds: ttl))
+            leases[id] = lease
+            let result = try apply(.transaction(transaction))
+            let isUsed = !keys(of: id).isEmpty
+            if !isUsed { leases[id] = nil }
+            switch result {
+            case .transaction(let answer): return .grantedWith(isUsed ? lease : nil, answer)
+            case .failed(let error): return .failed(error)
+            default: throw Failure(description: "a transaction came to \(result)")
+            }
         }
     }
 

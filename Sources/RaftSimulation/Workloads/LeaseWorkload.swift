@@ -140,11 +140,24 @@ package final class LeaseWorkload {
         let id = LeaseID(nextID)
         nextID += 1
         let called = cluster.queue.now
-        requests.propose(.grant(id, ttl: ttl), through: requests.door(&random)) { [self] outcome in
-            guard case .granted(let lease)? = outcome?.result else { return done(nil) }
-            promised(id, Promise(at: called, ttl: ttl))
-            done(lease)
+        // Some with a key in the same step, which is mostly there already: then there must be no lease.
+        let command: LeaseCommand =
+            id.rawValue % 4 == 0 ? .grantWith(id, ttl: ttl, firstPut(under: id)) : .grant(id, ttl: ttl)
+        requests.propose(command, through: requests.door(&random)) { [self] outcome in
+            switch outcome?.result {
+            case .granted(let lease), .grantedWith(.some(let lease), _):
+                promised(id, Promise(at: called, ttl: ttl))
+                done(lease)
+            default: done(nil)
+            }
         }
+    }
+
+    private func firstPut(under id: LeaseID) -> Transaction {
+        let key = name(Int(id.rawValue / 4) % options.keys)
+        return Transaction(
+            comparisons: [Comparison(KeyRange(key: key), .equal, .createRevision(0))],
+            success: [.put(PutOperation(key: key, value: Array("\(id.rawValue)".utf8), lease: id))])
     }
 
     func revoke(_ id: LeaseID) { requests.propose(.revoke(id), through: requests.door(&random)) { _ in } }

@@ -7,12 +7,14 @@ import StorageEngine
 /// (Documentation/formats/snapshot-file.md).
 package struct SnapshotFileHeader: Hashable, Sendable {
     package static let magic = Array("martlet snapshot".utf8)
-    package static let formatVersion: UInt32 = 1
+    /// What is written: chunks of rows may be compressed. Files of format 1, whose chunks are not, are read too.
+    package static let formatVersion: UInt32 = 2
     /// etcd's clients take a snapshot only if its size is a multiple of this, and the digest's 32 bytes (M8).
     package static let blockBytes = 512
     private static let versionBytesMax = 63
     private static let checksumOffset = 20
 
+    package private(set) var format = Self.formatVersion
     /// All chunks together.
     package var chunkBytes: UInt64
     package var rowCount: UInt64
@@ -39,7 +41,7 @@ package struct SnapshotFileHeader: Hashable, Sendable {
     func encode() -> [UInt8] {
         var bytes = ByteWriter(reservingCapacity: Self.blockBytes)
         bytes.write(Self.magic)
-        bytes.write(Self.formatVersion)
+        bytes.write(format)
         bytes.write(UInt32(0))
         for number in [
             chunkBytes, rowCount, keyCount, clusterID, memberID, UInt64(bitPattern: revision.rawValue),
@@ -58,7 +60,7 @@ package struct SnapshotFileHeader: Hashable, Sendable {
         guard block.starts(with: Self.magic) else { throw .foreign(SnapshotFileError.kind(of: block)) }
         guard block.count == Self.blockBytes else { throw .cut(has: UInt64(block.count), of: nil) }
         let format = (0..<4).reduce(UInt32(0)) { $0 | UInt32(block[16 + $1]) << (8 * UInt32($1)) }
-        guard format == Self.formatVersion else { throw .unknownFormat(format) }
+        guard format >= 1, format <= Self.formatVersion else { throw .unknownFormat(format) }
         var unsummed = block
         unsummed.replaceSubrange(Self.checksumOffset..<Self.checksumOffset + 4, with: [0, 0, 0, 0])
         do {
@@ -75,6 +77,7 @@ package struct SnapshotFileHeader: Hashable, Sendable {
         } catch {
             throw .damaged(at: 0, "its header cannot be read")
         }
+        self.format = format
         let sizeMax = UInt64(Int.max / 2)
         guard chunkBytes <= sizeMax, revision >= .first, revision.rawValue <= Int64.max - State.bumpMax,
             compactRevision >= .neverCompacted, compactRevision <= revision
@@ -96,9 +99,10 @@ package struct SnapshotFileHeader: Hashable, Sendable {
     }
 
     init(
-        chunkBytes: UInt64, rowCount: UInt64, keyCount: UInt64, clusterID: UInt64, memberID: UInt64, view: ReadView,
-        writer: String
+        format: UInt32, chunkBytes: UInt64, rowCount: UInt64, keyCount: UInt64, clusterID: UInt64, memberID: UInt64,
+        view: ReadView, writer: String
     ) {
+        self.format = format
         self.chunkBytes = chunkBytes
         self.rowCount = rowCount
         self.keyCount = keyCount

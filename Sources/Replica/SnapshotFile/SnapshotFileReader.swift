@@ -3,6 +3,7 @@ import Digests
 import MVCC
 package import Platform
 package import StorageEngine
+import Zstandard
 
 /// Reads a snapshot file, and believes none of it: every length is bounded, every chunk has its checksum, the rows
 /// must add up to what the last chunk says, and the whole file to the digest at its end.
@@ -57,6 +58,7 @@ package struct SnapshotFileReader {
         var hash = SHA256()
         hash.update(try Self.read(file, at: 0, SnapshotFileHeader.blockBytes))
         var sums = RowSums()
+        let decompressor = ZstandardDecompressor()
         var offset = UInt64(SnapshotFileHeader.blockBytes)
         let end = offset + header.chunkBytes
         while offset < end {
@@ -65,7 +67,7 @@ package struct SnapshotFileReader {
             hash.update(chunk)
             try chunk.withUnsafeBytes { bytes in
                 let payload = UnsafeRawBufferPointer(rebasing: bytes[SnapshotFileChunk.frameBytes...])
-                try take(payload, at: offset, &sums, body)
+                try take(payload, at: offset, &sums, decompressor, body)
             }
             offset += UInt64(chunk.count)
         }
@@ -113,6 +115,7 @@ package struct SnapshotFileReader {
 
     private func take(
         _ payload: UnsafeRawBufferPointer, at offset: UInt64, _ sums: inout RowSums,
+        _ decompressor: ZstandardDecompressor,
         _ body: (_ table: Table, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Void
     ) throws {
         var reader = ByteReader(payload)
@@ -120,17 +123,12 @@ package struct SnapshotFileReader {
         func damaged(_ what: String) -> SnapshotFileError { .damaged(at: offset, what) }
         do {
             switch try reader.readByte() {
-            case SnapshotChunk.rows:
-                while !reader.isAtEnd {
-                    guard let table = Table(rawValue: try reader.readByte()) else {
-                        throw damaged("a row of an unknown table")
-                    }
-                    let key = try reader.readLengthPrefixed()
-                    let value = try reader.readLengthPrefixed()
-                    sums.checksum.update(key)
-                    sums.checksum.update(value)
-                    sums.rowCount += 1
-                    try body(table, key, value)
+            case SnapshotChunk.rows: try takeRows(&reader, at: offset, &sums, body)
+            case SnapshotChunk.compressedRows where header.format >= 2:
+                let rows = try SnapshotChunk.decompressed(&reader, by: decompressor)
+                try rows.withUnsafeBytes { rows in
+                    var reader = ByteReader(rows)
+                    try takeRows(&reader, at: offset, &sums, body)
                 }
             case SnapshotChunk.end:
                 let rowCount = try reader.readUInt64()
@@ -144,6 +142,23 @@ package struct SnapshotFileReader {
             }
         } catch let error as DecodingError {
             throw damaged("\(error)")
+        }
+    }
+
+    private func takeRows(
+        _ reader: inout ByteReader, at offset: UInt64, _ sums: inout RowSums,
+        _ body: (_ table: Table, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        while !reader.isAtEnd {
+            guard let table = Table(rawValue: try reader.readByte()) else {
+                throw SnapshotFileError.damaged(at: offset, "a row of an unknown table")
+            }
+            let key = try reader.readLengthPrefixed()
+            let value = try reader.readLengthPrefixed()
+            sums.checksum.update(key)
+            sums.checksum.update(value)
+            sums.rowCount += 1
+            try body(table, key, value)
         }
     }
 }

@@ -2,65 +2,68 @@ import ByteCodec
 import Digests
 package import MVCC
 import StorageEngine
+import Zstandard
 
 /// Writes a snapshot file, piece by piece, from one view of the state: on any thread, one at a time, with no more in
 /// memory than a piece. Nobody who writes waits for it.
 ///
-/// The state is walked twice: how long the file becomes stands at its front, and is told to clients ahead. A view does
-/// not change, so the second walk finds what the first did.
+/// All chunks are made twice: how long the file becomes stands at its front, and is told to clients ahead. A view does
+/// not change, so the second walk makes the same bytes as the first; if it does not, writing fails.
 package final class SnapshotFileSource: @unchecked Sendable {
     // Used by one thread at a time, in turns.
     private let view: ReadView
     private let clusterID: UInt64
     private let memberID: UInt64
     private let writer: String
+    private let compresses: Bool
 
-    private var measured: StateRows?
-    private var layout = ChunkLayout()
+    /// The first walk, until it is over.
+    private var measured: SnapshotFileChunks?
+    private var measuredBytes: UInt64 = 0
     /// Known when the first walk is over.
     package private(set) var header: SnapshotFileHeader?
 
     private enum Part {
         case header
-        case rows(StateRows)
-        case end
+        case chunks
         case padding
         case digest
         case over
     }
     private var part = Part.header
-    private var checksum = CRC32C()
-    private var rowCount: UInt64 = 0
+    /// The second walk.
+    private var chunks: SnapshotFileChunks?
     private var hash = SHA256()
     /// Of the file, so far.
     package private(set) var writtenBytes: UInt64 = 0
 
-    /// - Parameter writer: the program's version.
-    package init(_ view: ReadView, clusterID: UInt64, memberID: UInt64, writer: String) {
+    /// - Parameters:
+    ///   - writer: the program's version.
+    ///   - compresses: false: the file is one of format 1, which versions before 0022's can read.
+    package init(_ view: ReadView, clusterID: UInt64, memberID: UInt64, writer: String, compresses: Bool = true) {
         self.view = view
         self.clusterID = clusterID
         self.memberID = memberID
         self.writer = writer
-        measured = StateRows(view)
+        self.compresses = compresses
+        measured = SnapshotFileChunks(view, compresses: compresses)
     }
 
     // MARK: The first walk
 
-    /// Looks at up to `maxRows` rows; true when the walk is over and ``header`` is known.
-    package func measure(maxRows: Int) throws(StateError) -> Bool {
-        guard var rows = measured else { return true }
-        measured = nil
-        for _ in 0..<maxRows {
-            guard try rows.next() else {
-                header = SnapshotFileHeader(
-                    chunkBytes: layout.finished(), rowCount: layout.rowCount, keyCount: rows.keyCount,
-                    clusterID: clusterID, memberID: memberID, view: view, writer: writer)
-                return true
-            }
-            layout.add(rows.withRow { _, key, value in ChunkLayout.rowBytes(key.count, value.count) })
+    /// Makes one chunk, for its length; true when the walk is over and ``header`` is known.
+    package func measure() throws(StateError) -> Bool {
+        guard let chunks = measured else { return true }
+        if let chunk = try chunks.next() {
+            measuredBytes += UInt64(chunk.count)
+            return false
         }
-        measured = rows
-        return false
+        header = SnapshotFileHeader(
+            format: compresses ? SnapshotFileHeader.formatVersion : 1, chunkBytes: measuredBytes,
+            rowCount: chunks.rowCount, keyCount: chunks.keyCount, clusterID: clusterID, memberID: memberID, view: view,
+            writer: writer)
+        measured = nil
+        return true
     }
 
     // MARK: The second
@@ -73,22 +76,19 @@ package final class SnapshotFileSource: @unchecked Sendable {
         switch part {
         case .header:
             piece = header.encode()
-            part = .rows(StateRows(view))
-        case .rows(var rows):
-            // Moved out and back, so that it is not copied while it changes.
-            part = .end
-            piece = try nextChunk(&rows)
-        case .end:
-            var writer = ByteWriter(reservingCapacity: SnapshotFileChunk.endBytes)
-            writer.write(SnapshotChunk.end)
-            writer.write(rowCount)
-            writer.write(checksum.value)
-            piece = SnapshotFileChunk.framed(writer.bytes)
-            part = .padding
+            chunks = SnapshotFileChunks(view, compresses: compresses)
+            part = .chunks
+        case .chunks:
+            guard let chunk = try chunks?.next() else {
+                guard writtenBytes == UInt64(SnapshotFileHeader.blockBytes) + header.chunkBytes,
+                    chunks?.rowCount == header.rowCount
+                else { throw disagreement(header) }
+                chunks = nil
+                part = .padding
+                return try nextPiece()
+            }
+            piece = chunk
         case .padding:
-            guard writtenBytes == UInt64(SnapshotFileHeader.blockBytes) + header.chunkBytes,
-                rowCount == header.rowCount
-            else { throw disagreement(header) }
             piece = [UInt8](repeating: 0, count: Int(header.contentBytes - writtenBytes))
             part = .digest
             if piece.isEmpty { return try nextPiece() }
@@ -102,13 +102,59 @@ package final class SnapshotFileSource: @unchecked Sendable {
         return piece
     }
 
-    private func nextChunk(_ rows: inout StateRows) throws(StateError) -> [UInt8] {
+    private func disagreement(_ header: SnapshotFileHeader) -> StateError {
+        .corrupt(
+            "a second walk over the same view made \(chunks?.rowCount ?? 0) rows and \(writtenBytes) bytes, the first "
+                + "\(header.rowCount) and \(UInt64(SnapshotFileHeader.blockBytes) + header.chunkBytes)")
+    }
+}
+
+/// The chunks of a file, one after the other. Used by one thread at a time.
+final class SnapshotFileChunks {
+    private enum Part {
+        case rows, end, over
+    }
+
+    private var rows: StateRows
+    private let compressor: ZstandardCompressor?
+    private var part = Part.rows
+    private var checksum = CRC32C()
+    private(set) var rowCount: UInt64 = 0
+
+    init(_ view: ReadView, compresses: Bool) {
+        rows = StateRows(view)
+        compressor = compresses ? ZstandardCompressor(level: SnapshotChunk.compressionLevel) : nil
+    }
+
+    /// Of the rows so far.
+    var keyCount: UInt64 { rows.keyCount }
+
+    /// In its frame; nil after the last.
+    func next() throws(StateError) -> [UInt8]? {
+        switch part {
+        case .rows: return try nextRows()
+        case .end:
+            part = .over
+            var writer = ByteWriter(reservingCapacity: 13)
+            writer.write(SnapshotChunk.end)
+            writer.write(rowCount)
+            writer.write(checksum.value)
+            return SnapshotFileChunk.framed(writer.bytes)
+        case .over: return nil
+        }
+    }
+
+    /// There is one, even without rows.
+    private func nextRows() throws(StateError) -> [UInt8] {
         var writer = ByteWriter(reservingCapacity: SnapshotChunk.targetBytes + 4_096)
         // Length and checksum, when they are known.
         writer.write(UInt64(0))
         writer.write(SnapshotChunk.rows)
         while writer.count - SnapshotFileChunk.frameBytes < SnapshotChunk.targetBytes {
-            guard try rows.next() else { return SnapshotFileChunk.frame(&writer) }
+            guard try rows.next() else {
+                part = .end
+                break
+            }
             rows.withRow { table, key, value in
                 checksum.update(key)
                 checksum.update(value)
@@ -118,50 +164,20 @@ package final class SnapshotFileSource: @unchecked Sendable {
             }
             rowCount += 1
         }
-        part = .rows(rows)
+        if let compressor {
+            let compressed = writer.bytes.withUnsafeBytes { bytes in
+                SnapshotChunk.compressed(
+                    UnsafeRawBufferPointer(rebasing: bytes[(SnapshotFileChunk.frameBytes + 1)...]), by: compressor)
+            }
+            if let compressed { return SnapshotFileChunk.framed(compressed) }
+        }
         return SnapshotFileChunk.frame(&writer)
-    }
-
-    private func disagreement(_ header: SnapshotFileHeader) -> StateError {
-        .corrupt(
-            "a second walk over the same view found \(rowCount) rows and \(writtenBytes) bytes, the first "
-                + "\(header.rowCount) and \(UInt64(SnapshotFileHeader.blockBytes) + header.chunkBytes)")
-    }
-}
-
-/// Where the chunks of a file end, counted and not written.
-struct ChunkLayout {
-    private(set) var rowCount: UInt64 = 0
-    private var bytes: UInt64 = 0
-    /// The payload of the chunk that is being filled: its kind, and rows.
-    private var payload = 1
-
-    static func rowBytes(_ key: Int, _ value: Int) -> Int {
-        1 + varintLength(UInt64(key)) + key + varintLength(UInt64(value)) + value
-    }
-
-    mutating func add(_ rowBytes: Int) {
-        rowCount += 1
-        payload += rowBytes
-        if payload >= SnapshotChunk.targetBytes { endChunk() }
-    }
-
-    private mutating func endChunk() {
-        bytes += UInt64(SnapshotFileChunk.frameBytes + payload)
-        payload = 1
-    }
-
-    /// How long all chunks are together: a chunk of rows is there even if it is empty, and the end is a chunk.
-    func finished() -> UInt64 {
-        bytes + UInt64(2 * SnapshotFileChunk.frameBytes + payload + SnapshotFileChunk.endBytes)
     }
 }
 
 /// How a chunk stands in a file: the length of its payload, a checksum of both, the payload.
 enum SnapshotFileChunk {
     static let frameBytes = 8
-    /// The payload of the last one.
-    static let endBytes = 13
 
     /// Fills in the frame that was left free at the writer's front.
     static func frame(_ writer: inout ByteWriter) -> [UInt8] {

@@ -7,7 +7,7 @@ struct MemberCommand: ParsableCommand {
         commandName: "member", abstract: "Asks about the members of the cluster, and changes them.",
         subcommands: [
             MemberListCommand.self, MemberAddCommand.self, MemberRemoveCommand.self, MemberUpdateCommand.self,
-            MemberPromoteCommand.self,
+            MemberPromoteCommand.self, MemberReplaceCommand.self, MemberStatusCommand.self,
         ])
 
     /// A member's id as it is printed.
@@ -18,10 +18,37 @@ struct MemberCommand: ParsableCommand {
         return id
     }
 
-    /// The one id that a command has for an argument.
-    static func onlyID(_ arguments: [String]) throws(CommandFailure) -> UInt64 {
+    /// The one member that a command has for an argument: its id or, where it is none, its name.
+    static func onlyMember(
+        _ arguments: [String], _ global: GlobalOptions
+    ) async throws(CommandFailure) -> UInt64 {
+        try await member(try only(arguments), global)
+    }
+
+    static func only(_ arguments: [String]) throws(CommandFailure) -> String {
         guard arguments.count == 1 else { throw .badArguments("member ID is not provided, or more than one is") }
-        return try id(arguments[0])
+        return arguments[0]
+    }
+
+    static func member(_ text: String, _ global: GlobalOptions) async throws(CommandFailure) -> UInt64 {
+        if let id = UInt64(text, radix: 16) { return id }
+        let list: [Etcdserverpb_Member]
+        do {
+            list = try await global.call { (client) throws(ClientError) in
+                // What this endpoint has: the cluster may have lost its majority, and want a member back.
+                try await client.memberList(linearizable: false)
+            }.members
+        } catch {
+            // etcdctl says so without asking anybody.
+            return try id(text)
+        }
+        let named = list.filter { $0.name == text && !text.isEmpty }
+        guard named.count <= 1 else {
+            let ids = named.map { GoText.hex($0.id) }.joined(separator: ", ")
+            throw .badArguments("there are several members called \(text); name one by its id: \(ids)")
+        }
+        if let member = named.first { return member.id }
+        return try id(text)
     }
 }
 
@@ -82,16 +109,21 @@ struct MemberAddCommand: AsyncParsableCommand {
 struct MemberRemoveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove", abstract: "Removes a member.",
-        usage: "martlet member remove <id> [options]")
+        usage: "martlet member remove <id or name> [options]")
 
-    @Argument(help: "The member's id, in hexadecimal.") var arguments: [String] = []
+    @Argument(help: "The member's id, in hexadecimal, or its name.") var arguments: [String] = []
     @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func run() async throws {
-        let id = try MemberCommand.onlyID(arguments)
+        let id = try await MemberCommand.onlyMember(arguments, global)
         let format = try global.format(noneOf: [.fields, .table])
-        let response = try await global.call(isWrite: true) { (client) throws(ClientError) in
-            try await client.memberRemove(id)
+        let response: Etcdserverpb_MemberRemoveResponse
+        do throws(CommandFailure) {
+            response = try await global.call(isWrite: true) { (client) throws(ClientError) in
+                try await client.memberRemove(id)
+            }
+        } catch {
+            throw await RemovalAdvice(global: global).explained(error, removing: id)
         }
         try global.write { () throws(UnsupportedFormat) in try MembershipOutput.remove(response, id: id, format) }
     }
@@ -100,19 +132,19 @@ struct MemberRemoveCommand: AsyncParsableCommand {
 struct MemberUpdateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "update", abstract: "Changes where the others find a member.",
-        usage: "martlet member update <id> --peer-urls <urls> [options]")
+        usage: "martlet member update <id or name> --peer-urls <urls> [options]")
 
-    @Argument(help: "The member's id, in hexadecimal.") var arguments: [String] = []
+    @Argument(help: "The member's id, in hexadecimal, or its name.") var arguments: [String] = []
     @Option(
         help: ArgumentHelp("Where other members find it, several with commas between them.", valueName: "urls"))
     var peerUrls = ""
     @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func run() async throws {
-        let id = try MemberCommand.onlyID(arguments)
-        guard !peerUrls.isEmpty else {
+        guard arguments.count != 1 || !peerUrls.isEmpty else {
             throw CommandFailure.badArguments("member peer urls not provided; use --peer-urls")
         }
+        let id = try await MemberCommand.onlyMember(arguments, global)
         let urls = peerUrls.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         let format = try global.format(noneOf: [.fields, .table])
         let response = try await global.call(isWrite: true) { (client) throws(ClientError) in
@@ -125,13 +157,13 @@ struct MemberUpdateCommand: AsyncParsableCommand {
 struct MemberPromoteCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "promote", abstract: "Makes a learner vote.",
-        usage: "martlet member promote <id> [options]")
+        usage: "martlet member promote <id or name> [options]")
 
-    @Argument(help: "The learner's id, in hexadecimal.") var arguments: [String] = []
+    @Argument(help: "The learner's id, in hexadecimal, or its name.") var arguments: [String] = []
     @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func run() async throws {
-        let id = try MemberCommand.onlyID(arguments)
+        let id = try await MemberCommand.onlyMember(arguments, global)
         let format = try global.format(noneOf: [.fields, .table])
         let response = try await global.call(isWrite: true) { (client) throws(ClientError) in
             try await client.memberPromote(id)

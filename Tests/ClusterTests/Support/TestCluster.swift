@@ -13,7 +13,7 @@ final class TestCluster: Sendable {
 
     let directory: String
     let token: String
-    private let flags: [String]
+    let flags: [String]
     private let list: Mutex<[TestMember]>
     /// Those that are in the cluster, or should be.
     var members: [TestMember] { list.withLock { $0 } }

@@ -181,7 +181,10 @@ struct ConfigurationSourcesTests {
     @Test func `wrong files are refused with what is wrong in them`() {
         func read(_ text: String) -> String { message(["--config-file=c"], files: ["c": text]) }
         #expect(read("nam: a") == "nam in c is not a key that is known; did you mean name?")
-        #expect(read("- a") == "c is not a list of keys and values; write a line as name: value")
+        #expect(
+            read("- a")
+                == "c is not a list of keys and values; write a line as name: value (TOML, with name = value, is read "
+                + "where the file's name ends in .toml)")
         #expect(read("name: {a: b}") == "name in c holds a block; it takes one value")
         let noYAML = "c is neither YAML nor JSON: "
         #expect(
@@ -281,6 +284,16 @@ struct ConfigurationErrorTests {
     ])
     func `what the checks for corruption cannot be is refused`(argument: String, expected: String) {
         #expect(message([argument]).contains(expected))
+    }
+
+    @Test func `the engine is one of three`() throws {
+        #expect(try parse([]).engine == .lmdb)
+        for engine in EngineChoice.allCases { #expect(try parse(["--engine", engine.rawValue]).engine == engine) }
+        for name in ["bbolt", "LMDB", ""] {
+            #expect(
+                message(["--engine=\(name)"])
+                    == "--engine: there is no engine \"\(name)\"; choose lmdb, rocksdb or memory")
+        }
     }
 
     @Test func `the environment is checked like flags, and named in the error`() {

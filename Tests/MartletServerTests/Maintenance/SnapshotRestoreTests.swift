@@ -28,7 +28,7 @@ import Testing
         }
         let source = SnapshotFileSource(
             try fixture.view.store, clusterID: try fixture.view.clusterID, memberID: 1, writer: "test")
-        while try !source.measure(maxRows: 10) {}
+        while try !source.measure() {}
         let file = root + "/state.db"
         var download = try SnapshotDownload(to: file)
         while let piece = try source.nextPiece() { try download.take(Data(piece)) }
