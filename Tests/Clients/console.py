@@ -405,16 +405,26 @@ class Console(unittest.TestCase):
             found = self.run_module("api.js", f"[...m.endOf(new Uint8Array({prefix}))]")
             self.assertEqual(found, end, prefix)
 
-    def test_lists_of_services_of_any_shape(self):
-        self.open()
-        for given, rows in [
-            ("[]", []),
-            ('[{"name": "web", "url": "a:1"}]', [{"name": "web", "url": "a:1"}]),
-            ('{"web": [{"at": "a"}, {"at": "b"}]}', [{"name": "web", "at": "a"}, {"name": "web", "at": "b"}]),
-            ('{"web": {"x": {"url": "a:1"}}}', [{"name": "web/x", "url": "a:1"}]),
-            ('["web"]', [{"value": "web"}]),
+    def test_services(self):
+        hostile = "<img src=x onerror=alert(1)>"
+        for service, id, more in [
+            ("web", "w1", {"tags": ["blue"], "meta": {"note": hostile}}), ("web", "w2", {"weight": 7}),
+            ("db", "d1", {"address": "::1"}),
         ]:
-            self.assertEqual(self.run_module("services.js", f"m.listed({given})"), rows, given)
+            record = {"address": "10.0.0.1", "port": 8080, "ttl": "60s", **more}
+            code, _, _ = run_to_end(
+                ["curl", "-sf", "-X", "PUT", f"http://{self.members[0].endpoint}/service/{service}/{id}",
+                 "-d", json.dumps(record)])
+            self.assertEqual(code, 0, (service, id))
+        self.open("#/services")
+        text = "document.getElementById('service-rows').innerText"
+        self.page.wait(f"{text}.includes('w2')")
+        shown = self.page.evaluate(text)
+        for part in ("web", "2 instances", "10.0.0.1:8080", "[::1]:8080", "blue", "passing", hostile, "its owner"):
+            self.assertIn(part, shown)
+        self.assertFalse(self.page.evaluate("document.querySelector('#service-rows img') !== null"))
+        run_to_end(["curl", "-s", "-X", "DELETE", f"http://{self.members[0].endpoint}/service/web/w2"])
+        self.page.wait(f"!{text}.includes('w2')")
 
     # MARK: Other screens
 

@@ -1,9 +1,11 @@
-// Services that have registered, where the member has a list of them (GET /service).
+// Services: who has registered, how to reach them, and whether they are well.
 
-import { byID, make, plural, say } from "./dom.js";
+import { byID, make, plural, say, span } from "./dom.js";
 
 const REFRESH = 3000;
-const ROWS = 200;
+/// Of more services than these only the number is told, and of more instances of one.
+const SERVICES = 50;
+const INSTANCES = 100;
 
 export class Services {
   enter() {
@@ -19,13 +21,17 @@ export class Services {
   async refresh() {
     clearTimeout(this.timer);
     try {
-      const answer = await fetch(new URL("../service", document.baseURI), {
-        cache: "no-store", credentials: "same-origin", headers: { accept: "application/json" },
-      });
-      if (!answer.ok) throw new Error(`HTTP status ${answer.status}`);
-      const rows = listed(await answer.json());
-      say(byID("service-count"), plural(rows.length, "entry", "entries"));
-      byID("service-rows").replaceChildren(table(rows.slice(0, ROWS)));
+      const { services, more } = await list("../service");
+      const names = services.slice(0, SERVICES).map((service) => service.name);
+      // Those that fail their checks, too.
+      const found = await Promise.all(
+        names.map((name) => list(`../service/${encodeURIComponent(name)}?healthy=false`)));
+      if (!this.isShown) return;
+      const rest = services.length > SERVICES ? `, the first ${SERVICES} of them` : "";
+      say(byID("service-count"), plural(services.length, "service") + (more ? " and more" : "") + rest);
+      const groups = found.map(({ service, instances }) => group(service, instances));
+      byID("service-rows").replaceChildren(
+        ...(groups.length ? groups : [make("p.quiet.empty", {}, "Nothing has registered.")]));
     } catch (error) {
       say(byID("service-count"), error.message);
     }
@@ -33,21 +39,38 @@ export class Services {
   }
 }
 
-/// One row an entry, whatever way they are nested: a list of objects, or objects and lists by name.
-export function listed(value, name = null) {
-  if (Array.isArray(value)) return value.flatMap((each) => listed(each, name));
-  if (value === null || typeof value !== "object") return [{ ...(name ? { name } : {}), value }];
-  const values = Object.values(value);
-  const isGroup = values.length > 0 && values.every((each) => each !== null && typeof each === "object");
-  if (isGroup) return Object.entries(value).flatMap(([key, each]) => listed(each, name ? `${name}/${key}` : key));
-  return [name && !("name" in value) ? { name, ...value } : value];
+async function list(path) {
+  const answer = await fetch(new URL(path, document.baseURI), {
+    cache: "no-store", credentials: "same-origin", headers: { accept: "application/json" },
+  });
+  if (!answer.ok) throw new Error(`HTTP status ${answer.status}`);
+  return answer.json();
 }
 
-function table(rows) {
-  if (!rows.length) return make("p.quiet.empty", {}, "Nothing has registered.");
-  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
-  const text = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : String(value ?? ""));
-  return make("div.scroll", {}, make("table", {},
-    make("thead", {}, make("tr", {}, columns.map((column) => make("th", {}, column)))),
-    make("tbody", {}, rows.map((row) => make("tr", {}, columns.map((column) => make("td", {}, text(row[column]))))))));
+const COLUMNS = ["Instance", "Address", "Status", "Tags", "Weight", "Kept alive by", "Meta"];
+
+function group(name, instances) {
+  const rest = instances.length - INSTANCES;
+  return make("div.scroll", { "data-service": name },
+    make("table", {},
+      make("caption", {}, make("b", {}, name), " ", make("span.quiet", {}, plural(instances.length, "instance"))),
+      make("thead", {}, make("tr", {}, COLUMNS.map((column) => make("th", { scope: "col" }, column)))),
+      make("tbody", {}, instances.slice(0, INSTANCES).map(row))),
+    rest > 0 ? make("p.quiet", {}, `and ${rest} more`) : null);
+}
+
+function row(instance) {
+  const host = instance.address.includes(":") ? `[${instance.address}]` : instance.address;
+  const meta = Object.entries(instance.meta ?? {}).map(([key, value]) => `${key}=${value}`).join(" ");
+  return make("tr", { "data-instance": instance.id },
+    make("td.key", {}, instance.id), make("td", {}, `${host}:${instance.port}`), make("td", {}, instance.status),
+    make("td", {}, (instance.tags ?? []).join(" ")), make("td", {}, String(instance.weight)),
+    make("td", {}, keeper(instance)), make("td", {}, meta));
+}
+
+/// What ends the registration: its check, or a lease that its owner renews.
+export function keeper(instance) {
+  if (instance.check) return `a check by ${instance.check.type} every ${instance.check.interval ?? "10s"}`;
+  if (instance.lease) return instance.ttl ? `its owner, within ${span(instance.ttl)}` : "its owner's lease";
+  return "nothing: it stays until it is deleted";
 }
