@@ -141,10 +141,7 @@ struct DataDirectory: Sendable {
     func bootstrap(_ cluster: InitialCluster) throws -> KeyValueMachine {
         try makeMachine {
             try KeyValueMachine.bootstrap(
-                engines: engines, clusterID: cluster.clusterID,
-                members: cluster.members.map { member in
-                    Member(id: member.id, name: "", peerURLs: member.peerURLs.map(\.description), clientURLs: [])
-                })
+                engines: engines, clusterID: cluster.clusterID, members: cluster.firstRows)
         }
     }
 

@@ -1,5 +1,6 @@
 import Digests
 package import RaftCore
+import Replica
 
 /// The members that a cluster starts with: `--initial-cluster` and `--initial-cluster-token`.
 ///
@@ -67,6 +68,15 @@ package struct InitialCluster: Equatable, Sendable {
             urls[name, default: []].append(url)
         }
         try self.init(order.map { ($0, urls[$0]!) }, token: token)
+    }
+
+    /// Their rows in the first state. Each has its name from the start, as in etcd: a member that was killed before it
+    /// could tell it is known by it all the same.
+    var firstRows: [Replica.Member] {
+        members.map { member in
+            Replica.Member(
+                id: member.id, name: member.name, peerURLs: member.peerURLs.map(\.description), clientURLs: [])
+        }
     }
 
     package func member(named name: String) -> Member? { members.first { $0.name == name } }

@@ -127,10 +127,7 @@ package struct SnapshotRestore: Sendable {
         // A member that is started with another engine moves it.
         let engines = EngineChoice.lmdb.engines(in: "\(unfinished)/state", fileSystem)
         let plan = RestorePlan(
-            initialClusterID: cluster.clusterID,
-            members: cluster.members.map { member in
-                Member(id: member.id, name: "", peerURLs: member.peerURLs.map(\.description), clientURLs: [])
-            }, bump: bump)
+            initialClusterID: cluster.clusterID, members: cluster.firstRows, bump: bump)
         let restoration: Restoration
         do {
             restoration = try KeyValueMachine.restore(reader, by: plan, engines: engines)

@@ -159,6 +159,7 @@ struct MembershipRules: Sendable {
 }
 
 extension Member {
-    /// It has told its name.
-    var isStarted: Bool { !name.isEmpty }
+    /// It has told where clients reach it, as each does when it has started. (Those that a cluster began with have
+    /// their names before that.)
+    var isStarted: Bool { !clientURLs.isEmpty }
 }

@@ -46,6 +46,16 @@ import Testing
         #expect(try start(fixture, grown) == id)
     }
 
+    @Test func `one that was killed before it told its name is known by it when it moves`() throws {
+        let fixture = try MachineFixture(members: 3)
+        try fixture.reopen()
+        let moved = try configuration(1, of: 3, in: fixture.root, state: .existing, port: 7)
+        #expect(try start(fixture, moved) == fixture.first.ownMember.id)
+        var other = try configuration(2, of: 3, in: fixture.root, state: .existing, port: 7)
+        other.dataDirectory = fixture.first.dataDirectory
+        #expect(sentence(fixture, other).contains("belongs to another member or cluster"))
+    }
+
     @Test func `a directory of another member or cluster is refused`() throws {
         let fixture = try made()
         func other(_ number: Int, _ state: ServerConfiguration.ClusterState, token: String = "t") throws -> String {
