@@ -25,7 +25,7 @@ final class StateSnapshotSource: SnapshotSource, @unchecked Sendable {
 
     func nextChunk(mayCompress: Bool) throws -> [UInt8]? {
         if hasEnded { return nil }
-        var writer = ByteWriter(reservingCapacity: SnapshotChunk.targetBytes + 4096)
+        var writer = ByteWriter(reservingCapacity: SnapshotChunk.targetBytes)
         // The length comes first: transports may cut and join what they carry.
         writer.write(UInt32(0))
         writer.write(SnapshotChunk.rows)
@@ -40,6 +40,8 @@ final class StateSnapshotSource: SnapshotSource, @unchecked Sendable {
                 tables = tables.dropFirst()
                 continue
             }
+            let rowBytes = SnapshotChunk.rowBytesMax(cursor.key, cursor.value)
+            guard writer.count == 5 || writer.count + rowBytes <= SnapshotChunk.targetBytes else { break }
             checksum.update(cursor.key)
             checksum.update(cursor.value)
             writer.write(table.rawValue)
@@ -66,7 +68,7 @@ final class StateSnapshotSource: SnapshotSource, @unchecked Sendable {
     private func compressed(_ bytes: [UInt8]) -> [UInt8]? {
         bytes.withUnsafeBytes { bytes in
             let rows = UnsafeRawBufferPointer(rebasing: bytes[5...])
-            return SnapshotChunk.compressed(rows, by: compressor).map { [0, 0, 0, 0] + $0 }
+            return SnapshotChunk.compressed(rows, by: compressor, behind: 4)
         }
     }
 

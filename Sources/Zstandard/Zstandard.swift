@@ -11,6 +11,8 @@ package struct ZstandardError: Error, Equatable, Sendable, CustomStringConvertib
 /// in the same order give the same bytes, as long as the library's version is the same.
 @safe package final class ZstandardCompressor {
     private let context: OpaquePointer
+    /// Where a frame is made before it is known how long it is; kept for the next one.
+    private var scratch: [UInt8] = []
 
     /// - Parameter level: zstd's, from fast (1, and below 0) to small (19).
     package init(level: Int) {
@@ -26,15 +28,15 @@ package struct ZstandardError: Error, Equatable, Sendable, CustomStringConvertib
     /// Appends a frame to `output`; false, and `output` as it was, if it would not be shorter than `raw`.
     package func compress(_ raw: UnsafeRawBufferPointer, into output: inout [UInt8]) -> Bool {
         let room = raw.count
-        var written = 0
-        let frame = unsafe [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
+        if scratch.count < room { scratch = [UInt8](repeating: 0, count: room) }
+        let written = unsafe scratch.withUnsafeMutableBytes { buffer in
             let result = unsafe ZSTD_compress2(context, buffer.baseAddress, room, raw.baseAddress, raw.count)
             // The one error that is expected: there is no room, since it does not get shorter.
-            written = ZSTD_isError(result) != 0 ? 0 : result
-            count = written
+            return ZSTD_isError(result) != 0 ? 0 : result
         }
         guard written > 0 else { return false }
-        output += frame
+        output.reserveCapacity(output.count + written)
+        output += scratch[..<written]
         return true
     }
 }

@@ -204,9 +204,8 @@ class Stream(unittest.TestCase):
             with http2.Connection(self.member.client_port) as connection:
                 put(connection, "other", b"x")
             time.sleep(0.05)
-        # 60 MB of state for each of them, and little of it in memory: a chunk, what becomes of it, and a compressor,
-        # about 17 MB together (2026-11-21).
-        self.assertLess(self.member.own_bytes() - before, 112 << 20)
+        # 60 MB of state for each of them, and little of it in memory.
+        self.assertLess(self.member.own_bytes() - before, 24 << 20)
         # One more is refused, and told why.
         with http2.Connection(self.member.client_port) as connection:
             refused = connection.wait(self.ask(connection))

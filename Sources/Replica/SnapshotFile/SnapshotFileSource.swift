@@ -117,6 +117,10 @@ final class SnapshotFileChunks {
 
     private var rows: StateRows
     private let compressor: ZstandardCompressor?
+    /// The chunk at hand; kept for its memory.
+    private var writer = ByteWriter(reservingCapacity: SnapshotChunk.targetBytes)
+    /// The row that `rows` stands on belongs to the next chunk.
+    private var isRowLeft = false
     private var part = Part.rows
     private var checksum = CRC32C()
     private(set) var rowCount: UInt64 = 0
@@ -146,32 +150,41 @@ final class SnapshotFileChunks {
 
     /// There is one, even without rows.
     private func nextRows() throws(StateError) -> [UInt8] {
-        var writer = ByteWriter(reservingCapacity: SnapshotChunk.targetBytes + 4_096)
+        writer.removeAll()
         // Length and checksum, when they are known.
         writer.write(UInt64(0))
         writer.write(SnapshotChunk.rows)
-        while writer.count - SnapshotFileChunk.frameBytes < SnapshotChunk.targetBytes {
-            guard try rows.next() else {
-                part = .end
-                break
+        let emptyCount = writer.count
+        while true {
+            if !isRowLeft {
+                guard try rows.next() else {
+                    part = .end
+                    break
+                }
             }
-            rows.withRow { table, key, value in
+            isRowLeft = !rows.withRow { table, key, value in
+                let rowBytes = SnapshotChunk.rowBytesMax(key, value)
+                guard writer.count == emptyCount || writer.count + rowBytes <= SnapshotChunk.targetBytes else {
+                    return false
+                }
                 checksum.update(key)
                 checksum.update(value)
                 writer.write(table.rawValue)
                 writer.writeLengthPrefixed(key)
                 writer.writeLengthPrefixed(value)
+                return true
             }
+            if isRowLeft { break }
             rowCount += 1
         }
-        if let compressor {
-            let compressed = writer.bytes.withUnsafeBytes { bytes in
+        let compressed = compressor.flatMap { compressor in
+            writer.bytes.withUnsafeBytes { bytes in
                 SnapshotChunk.compressed(
-                    UnsafeRawBufferPointer(rebasing: bytes[(SnapshotFileChunk.frameBytes + 1)...]), by: compressor)
+                    UnsafeRawBufferPointer(rebasing: bytes[emptyCount...]), by: compressor,
+                    behind: SnapshotFileChunk.frameBytes)
             }
-            if let compressed { return SnapshotFileChunk.framed(compressed) }
         }
-        return SnapshotFileChunk.frame(&writer)
+        return SnapshotFileChunk.frame(compressed ?? writer.bytes)
     }
 }
 
@@ -179,23 +192,20 @@ final class SnapshotFileChunks {
 enum SnapshotFileChunk {
     static let frameBytes = 8
 
-    /// Fills in the frame that was left free at the writer's front.
-    static func frame(_ writer: inout ByteWriter) -> [UInt8] {
-        let length = UInt32(writer.count - frameBytes)
-        writer.replace(at: 0, with: length)
-        let sum = writer.bytes.withUnsafeBytes { bytes in
+    /// Fills in the frame that was left free at the front.
+    static func frame(_ bytes: consuming [UInt8]) -> [UInt8] {
+        let length = UInt32(bytes.count - frameBytes)
+        let sum = bytes.withUnsafeBytes { bytes in
             checksum(length, UnsafeRawBufferPointer(rebasing: bytes[frameBytes...]))
         }
-        writer.replace(at: 4, with: sum)
-        return writer.bytes
+        for place in 0..<4 {
+            bytes[place] = UInt8(truncatingIfNeeded: length >> (8 * UInt32(place)))
+            bytes[4 + place] = UInt8(truncatingIfNeeded: sum >> (8 * UInt32(place)))
+        }
+        return bytes
     }
 
-    static func framed(_ payload: [UInt8]) -> [UInt8] {
-        var writer = ByteWriter(reservingCapacity: frameBytes + payload.count)
-        writer.write(UInt64(0))
-        writer.write(payload)
-        return frame(&writer)
-    }
+    static func framed(_ payload: [UInt8]) -> [UInt8] { frame([UInt8](repeating: 0, count: frameBytes) + payload) }
 
     static func checksum(_ length: UInt32, _ payload: UnsafeRawBufferPointer) -> UInt32 {
         var sum = CRC32C()
