@@ -570,7 +570,7 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
 
     func respond(_ block: HTTP2HeaderBlock, _ body: ByteBuffer) {
         eventLoop.assertInEventLoop()
-        guard isOpen, phase == .plain, let connection else { return }
+        guard isOpen, phase == .plain, !hasSentHeaders, let connection else { return }
         phase = .ended
         cancelHandler = nil
         if body.readableBytes > 0 {
@@ -583,5 +583,39 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
         }
         connection.needsFlush()
         if !peerHasEnded { setDeadline(eventLoop.now + connection.limits.discardTimeout) }
+    }
+
+    func beginPlain(_ block: HTTP2HeaderBlock) {
+        eventLoop.assertInEventLoop()
+        guard isOpen, phase == .plain, !hasSentHeaders, let connection else { return }
+        hasSentHeaders = true
+        connection.codec?.submitResponse(block, body: self)
+        connection.needsFlush()
+    }
+
+    func writePlain(_ bytes: ByteBuffer) {
+        eventLoop.assertInEventLoop()
+        guard isOpen, phase == .plain, hasSentHeaders, bytes.readableBytes > 0, let connection else { return }
+        outbound.append(bytes)
+        connection.pendingBytes += bytes.readableBytes
+        queueChanged()
+    }
+
+    func endPlain() {
+        eventLoop.assertInEventLoop()
+        guard isOpen, phase == .plain, hasSentHeaders else { return }
+        phase = .ended
+        cancelHandler = nil
+        end = .now
+        queueChanged()
+    }
+
+    func abortPlain() {
+        eventLoop.assertInEventLoop()
+        guard isOpen, phase == .plain, let connection else { return }
+        phase = .ended
+        cancelHandler = nil
+        connection.reset(self, .internalError)
+        connection.needsFlush()
     }
 }

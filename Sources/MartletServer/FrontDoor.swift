@@ -64,13 +64,7 @@ final class FrontDoor: Sendable {
         let durations = configuration.metrics == .extensive ? GRPCDurations() : nil
         let routes = router
         grpc = GRPCServer(methods: parts.methods, options: grpcOptions, observer: durations) { request in
-            let plain = PlainRequest(
-                method: request.method, target: request.path, fields: request.fields, body: request.body)
-            request.onCancel { plain.cancellation.cancel() }
-            routes.handle(plain, on: request.eventLoop) { response in
-                plain.cancellation.forget()
-                request.respond(status: response.status, fields: response.fields, body: response.body)
-            }
+            HTTP2Exchange.serve(request, by: routes)
         }
         gateway.start(grpc)
         parts.console.start(grpc, router)

@@ -711,6 +711,25 @@ class Waiting(OneMember):
             self.assertEqual(self.ask("GET", "/key/sse", accept="text/event-stream", **wrong).status, 400)
         self.assertEqual(self.ask("GET", "/key/sse?limit=1", accept="text/event-stream").status, 400)
 
+    @unittest.skipUnless(CURL, "there is no curl")
+    def test_events_as_a_stream_over_http2(self):
+        url = f"http://127.0.0.1:{self.port}/key/sse2"
+        curl = subprocess.Popen(
+            [CURL, "-s", "-N", "-i", "-m", "20", "--http2-prior-knowledge", "-H", "accept: text/event-stream", url],
+            stdout=subprocess.PIPE, text=True)
+        self.addCleanup(curl.stdout.close)
+        self.addCleanup(curl.wait)
+        self.addCleanup(curl.kill)
+        self.assertEqual(curl.stdout.readline().strip(), "HTTP/2 200")
+        while not curl.stdout.readline().startswith("id:"):
+            pass
+        for number in range(3):
+            self.ask("PUT", "/key/sse2", str(number).encode())
+            line = curl.stdout.readline()
+            while not line.startswith("data:"):
+                line = curl.stdout.readline()
+            self.assertEqual(json.loads(line.removeprefix("data:"))["value"], str(number))
+
     def test_a_revision_of_many_events_has_one_id(self):
         stream = EventStream(self.port, "/key/many/?prefix")
         self.addCleanup(stream.close)

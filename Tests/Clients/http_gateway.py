@@ -5,6 +5,7 @@ import http.client
 import json
 import shutil
 import socket
+import subprocess
 import sys
 import time
 import unittest
@@ -252,10 +253,26 @@ class Gateway(unittest.TestCase):
         status, body = curl("/v3/kv/put", "-d", json.dumps({"key": b64("h2"), "value": b64("v")}))
         self.assertEqual(status, "200 2")
         self.assertIn("header", json.loads(body))
-        status, body = curl("/v3/watch", "-d", "{}")
-        self.assertEqual((status, json.loads(body)["code"]), ("501 2", 12))
+        status, body = curl("/v3/lease/grant", "-d", '{"TTL":30}')
+        status, body = curl("/v3/lease/keepalive", "-d", json.dumps({"ID": json.loads(body)["ID"]}))
+        self.assertEqual((status, json.loads(body)["result"]["TTL"]), ("200 2", "30"))
         self.assertEqual(curl("/health"), ("200 2", '{"health":"true","reason":""}'))
         self.assertTrue(curl("/metrics")[1].startswith("# HELP "))
+
+    @unittest.skipUnless(shutil.which("curl"), "curl is not there")
+    def test_watch_over_http2(self):
+        body = json.dumps({"create_request": {"key": b64("watched2")}})
+        url = f"http://{self.member.endpoint}/v3/watch"
+        curl = subprocess.Popen(
+            ["curl", "-s", "-N", "-m", "20", "--http2-prior-knowledge", url, "-d", body], stdout=subprocess.PIPE)
+        self.addCleanup(curl.stdout.close)
+        self.addCleanup(curl.wait)
+        self.addCleanup(curl.kill)
+        self.assertTrue(json.loads(curl.stdout.readline())["result"]["created"])
+        for number in range(3):
+            self.post("/v3/kv/put", {"key": b64("watched2"), "value": b64(str(number))})
+            event = json.loads(curl.stdout.readline())["result"]["events"][0]
+            self.assertEqual(event["kv"]["value"], b64(str(number)))
 
     def test_bytes_that_come_slowly(self):
         body = json.dumps({"key": b64("slow"), "value": b64("v")}).encode()

@@ -3,6 +3,7 @@ import Glibc
 import HTTP2
 import NIOCore
 import NIOHTTP1
+import Synchronization
 import Testing
 
 /// What a gRPC server owes to clients that behave and to clients that do not, seen from a raw socket.
@@ -416,6 +417,67 @@ import Testing
         #expect(peer.answer(on: 3).map { String(decoding: $0.body, as: UTF8.self) } == "POST /v3/kv/put {}")
         peer.sendRequest(5)
         #expect(peer.answer(on: 5)?.grpcStatus == "0")
+        try await server.stop()
+    }
+
+    private static func get(_ path: String) -> [(String, String)] {
+        [(":method", "GET"), (":scheme", "http"), (":path", path), (":authority", "x")]
+    }
+
+    @Test func `plain answers may go piece by piece, as fast as the client takes them`() async throws {
+        let piece = ByteBuffer(repeating: 7, count: 100_000)
+        let written = Atomic(0)
+        let pending = Atomic(0)
+        let server = try await TestServer(plainHTTP: { request in
+            request.begin(status: 200, fields: [("x-kind", "pieces")])
+            @Sendable func write() {
+                guard written.load(ordering: .relaxed) < 20 else { return request.end() }
+                written.add(1, ordering: .relaxed)
+                request.write(piece)
+                let waiting = request.pendingBytes
+                if waiting > pending.load(ordering: .relaxed) { pending.store(waiting, ordering: .relaxed) }
+                request.whenPendingBytes(atMost: 50_000, write)
+            }
+            write()
+        })
+        let peer = try RawPeer.ready(server.port)
+        peer.sendRequest(1, Self.get("/pieces"), body: nil)
+        // The window takes 65,535 bytes; the rest of the first piece and the second wait, and no third is made.
+        let first = try #require(peer.frames { $0.type == RawPeer.data })
+        try await Task.sleep(for: .milliseconds(100))
+        #expect(written.load(ordering: .relaxed) == 2 && first.allSatisfy { $0.stream == 0 || $0.flags & 1 == 0 })
+        peer.sendFrame(RawPeer.windowUpdate, 0, 0, RawPeer.number(1 << 24))
+        peer.sendFrame(RawPeer.windowUpdate, 0, 1, RawPeer.number(1 << 24))
+        var bytes = first.reduce(0) { $0 + ($1.type == RawPeer.data ? $1.payload.count : 0) }
+        let rest = try #require(peer.frames { $0.stream == 1 && $0.flags & 1 != 0 })
+        bytes += rest.reduce(0) { $0 + ($1.type == RawPeer.data ? $1.payload.count : 0) }
+        #expect(bytes == 20 * 100_000)
+        #expect(pending.load(ordering: .relaxed) <= 150_000)
+        try await server.stop()
+    }
+
+    @Test func `a plain answer that cannot be ended is reset, and one whose client is gone is told`() async throws {
+        let cancelled = Atomic(0)
+        let server = try await TestServer(plainHTTP: { request in
+            request.onCancel { cancelled.add(1, ordering: .relaxed) }
+            request.begin(status: 200, fields: [])
+            request.write(ByteBuffer(string: "a part"))
+            if request.path == "/aborted" { request.abort() }
+            // Neither a second head nor a whole answer can follow.
+            request.begin(status: 500, fields: [])
+            request.respond(status: 500, fields: [], body: ByteBuffer(string: "no"))
+        })
+        let peer = try RawPeer.ready(server.port)
+        peer.sendRequest(1, Self.get("/aborted"), body: nil)
+        #expect(peer.frames { $0.type == RawPeer.rst && $0.stream == 1 }?.last?.errorCode == 2)
+        peer.sendRequest(3, Self.get("/kept"), body: nil)
+        _ = try #require(peer.frames { $0.type == RawPeer.data && $0.stream == 3 })
+        #expect(cancelled.load(ordering: .relaxed) == 0)
+        peer.sendFrame(RawPeer.rst, 0, 3, RawPeer.number(8))
+        for _ in 0..<200 where cancelled.load(ordering: .relaxed) == 0 {
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        #expect(cancelled.load(ordering: .relaxed) == 1)
         try await server.stop()
     }
 }

@@ -134,7 +134,7 @@ struct PlainRouter: Sendable {
     /// W12.
     private static let notFound = GatewayError(.notFound, "Not Found").response
 
-    /// A whole request, answered on `eventLoop`. For HTTP/2, where no answer goes piece by piece.
+    /// A whole request, answered as a whole, on `eventLoop`.
     func handle(
         _ request: PlainRequest, on eventLoop: any EventLoop, _ respond: @escaping @Sendable (PlainResponse) -> Void
     ) {
@@ -150,8 +150,7 @@ struct PlainRouter: Sendable {
             if let rule, request.body.readableBytes > rule.bytesMax { return finish(rule.tooLarge) }
             handler(request, eventLoop, finish)
         case .stream:
-            finish(
-                GatewayError(.unimplemented, "martlet: streams of JSON need HTTP/1.1; use it, or gRPC").response)
+            finish(GatewayError(.unimplemented, "martlet: what goes piece by piece is not to be had here").response)
         }
     }
 }

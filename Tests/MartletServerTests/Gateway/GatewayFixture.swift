@@ -50,12 +50,7 @@ final class GatewayFixture: Sendable {
         self.http = http
         let routes = router
         let grpc = GRPCServer(methods: Self.methods(journal)) { request in
-            let plain = PlainRequest(
-                method: request.method, target: request.path, fields: request.fields, body: request.body)
-            request.onCancel { plain.cancellation.cancel() }
-            routes.handle(plain, on: request.eventLoop) { response in
-                request.respond(status: response.status, fields: response.fields, body: response.body)
-            }
+            HTTP2Exchange.serve(request, by: routes)
         }
         self.grpc = grpc
         gateway.start(grpc)

@@ -121,7 +121,7 @@ enum AdminOpenAPI {
               "503": {"$ref": "#/components/responses/JoinRefusalForNow"}}}},
           "/admin/snapshot": {"get": {
             "operationId": "adminSnapshot", "tags": ["admin"],
-            "summary": "This member's snapshot, as martlet snapshot save writes it. HTTP/1.1 only.",
+            "summary": "This member's snapshot, as martlet snapshot save writes it.",
             "responses": {
               "200": {"description": "The file.", "content": {"application/octet-stream": {
                 "schema": {"type": "string", "format": "binary"}}}},

@@ -7,7 +7,7 @@ extension OpenAPI {
                 "tags": ["keys"], "operationId": "getKey",
                 "summary": "A key's value; with ?prefix a list; with ?wait the next change",
                 "description": "Raw, with the type that it was put with; as JSON for `Accept: application/json`. With \#
-        `Accept: text/event-stream` (HTTP/1.1) a stream of events, that `Last-Event-ID` or ?index resumes.",
+        `Accept: text/event-stream` a stream of events, that `Last-Event-ID` or ?index resumes.",
                 "parameters": [
                   {"$ref": "#/components/parameters/level"},
                   {
