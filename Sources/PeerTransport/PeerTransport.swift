@@ -32,6 +32,8 @@ package protocol PeerReceiver: AnyObject, Sendable {
     /// The same for a message that comes alone, as most do where little is going on.
     func received(_ message: Message)
     func unreachable(_ node: NodeID)
+    /// All of its addresses refuse connections: there is no process of its any more, or not yet. May be said again.
+    func gone(_ node: NodeID)
     /// Another member begins to stream a snapshot: where its chunks go, or nil to refuse it.
     func beginSnapshot(_ description: Message) -> (any SnapshotSink)?
 }

@@ -31,6 +31,8 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
     private var random: RandomSource
     /// Attempts that failed, one after the other.
     private var failures = 0
+    /// Of the attempts before this one, so many in a row were refused.
+    private var refusals = 0
     private var loggedReasons: Set<String> = []
     private var stopPromise: EventLoopPromise<Void>?
     private var isInDrain = false
@@ -159,6 +161,7 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
             }
             guard endpoints != self.endpoints else { return }
             self.endpoints = endpoints
+            self.refusals = 0
             self.nextEndpoint = 0
             switch self.phase {
             case .idle: self.dial()
@@ -196,6 +199,7 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
                         cluster: options.cluster, from: options.node, to: node, directory: options.directory)),
                 owner: self, eventLoop: eventLoop, timings: options.timings, wire: options.wire)
             let channel = try result.get()
+            refusals = 0
             phase = .connected(connection)
             do {
                 try channel.pipeline.syncOperations.addHandler(connection)
@@ -205,7 +209,10 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
                 connection.close(.socket(SocketFailure.text(error)))
             }
         } catch {
+            refusals = SocketFailure.isRefusal(error) ? refusals + 1 : 0
+            let isGone = refusals >= endpoints.count
             failed("cannot connect to \(endpoint): \(SocketFailure.text(error))")
+            if isGone { context.receiver.gone(node) }
         }
     }
 

@@ -241,6 +241,7 @@ private final class NodeReceiver<Machine: NodeMachine>: PeerReceiver {
     func received(_ message: Message) { consensus.post(.receivedAlone(message)) }
 
     func unreachable(_ node: NodeID) { consensus.post(.unreachable(node)) }
+    func gone(_ node: NodeID) { consensus.post(.gone(node)) }
 
     func beginSnapshot(_ description: Message) -> (any SnapshotSink)? {
         guard case .installSnapshot(let snapshot) = description.body, let sink = try? snapshots.begin(snapshot) else {

@@ -42,6 +42,10 @@ public enum Input: Sendable {
     case optionsChanged(RaftCore.Options)
     /// The transport could not deliver to that node, or the entries for it could not be read.
     case unreachable(NodeID)
+    /// Nobody listens any more where that node did: its process has ended, as far as the transport can tell. If it led,
+    /// and says nothing for another heartbeat, this node campaigns without waiting for an election timeout. Said
+    /// wrongly it does no harm: pre-votes keep a leader that others hear.
+    case gone(NodeID)
     /// The snapshot sent to that node has arrived, or has failed.
     case snapshotFinished(NodeID, succeeded: Bool)
 }

@@ -13,6 +13,7 @@ extension RaftCore {
     /// "A server remains in follower state as long as it receives valid RPCs from a leader or candidate" (§5.2).
     mutating func tickElection(into effects: inout Effects) {
         electionElapsed += 1
+        if isLeaderGone, electionElapsed > options.heartbeatTicks { abandonLeader() }
         if options.campaignsOnTimeout, mayCampaign, electionElapsed >= electionTimeout {
             electionElapsed = 0
             hasWaitedInVain = isCampaigning
@@ -316,5 +317,26 @@ extension RaftCore {
     mutating func onForgetLeader(into effects: inout Effects) {
         guard options.readMode == .quorum, case .follower(.some) = role else { return }
         role = .follower(leader: nil)
+    }
+
+    /// A leader whose process has ended is not waited for: what an election timeout is there to tell, a lost leader
+    /// from a slow one, is known. Only a word of it that is still on its way, or its having been told wrongly, would
+    /// make a difference, hence the heartbeat that is waited for. Where reads rest on leases the promise to be silent
+    /// stands; without pre-votes, one who was told wrongly would depose a leader that all others hear.
+    mutating func onGone(_ node: NodeID) {
+        guard options.preVote, options.readMode == .quorum, case .follower(let leader?) = role, leader == node
+        else { return }
+        isLeaderGone = true
+    }
+
+    /// The others find out at about the same time, and are given a tick to: who still knows a leader refuses. Then by
+    /// chance, and the preferred first, as after an election timeout.
+    private mutating func abandonLeader() {
+        isLeaderGone = false
+        guard case .follower(.some) = role else { return }
+        role = .follower(leader: nil)
+        let spread = max(2, options.electionTicks / 3)
+        let wait = 1 + preferredRanks * spread + Int(random.next() % UInt64(spread))
+        electionTimeout = min(electionTimeout, electionElapsed + wait)
     }
 }

@@ -98,6 +98,7 @@ extension RaftCore {
     private mutating func follow(_ message: borrowing Message, into effects: inout Effects) -> Bool {
         if !isLeader {
             leaderHeardAt = now
+            isLeaderGone = false
             hasCampaignedInVain = false
         }
         switch role {

@@ -50,6 +50,8 @@ public struct RaftCore: Sendable {
     var electionElapsed = 0
     /// In `electionTicks ..< 2 * electionTicks`, drawn anew with each change of role; later where others are preferred.
     var electionTimeout = 0
+    /// The leader's process has ended, it is said, and nothing has been heard of it since.
+    var isLeaderGone = false
     /// The last campaign was a second one, or a later one, in a row.
     var hasWaitedInVain = false
     /// Ticks since the start.
@@ -111,6 +113,7 @@ public struct RaftCore: Sendable {
         case .forgetLeader: onForgetLeader(into: &effects)
         case .optionsChanged(let new): onOptionsChanged(new)
         case .unreachable(let node): onUnreachable(node)
+        case .gone(let node): onGone(node)
         case .snapshotFinished(let node, let succeeded): onSnapshotFinished(node, succeeded: succeeded)
         }
         if handoverAfter != nil { finishHandover(into: &effects) }

@@ -16,4 +16,14 @@ package enum SocketFailure {
         default: "\(error)"
         }
     }
+
+    /// Connecting was refused, at all addresses that the host has: it is up, and nobody listens there.
+    package static func isRefusal(_ error: any Error) -> Bool {
+        switch error {
+        case let failure as NIOConnectionError:
+            !failure.connectionErrors.isEmpty && failure.connectionErrors.allSatisfy { isRefusal($0.error) }
+        case let failure as IOError: failure.errnoCode == ECONNREFUSED
+        default: false
+        }
+    }
 }

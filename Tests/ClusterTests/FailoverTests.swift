@@ -3,7 +3,9 @@ import MartletClient
 import Testing
 
 extension ClusterTests {
-    @Test func `a kill of the leader is followed by a write within three election timeouts`() async throws {
+    /// Its port refuses at once, so that nobody waits for an election timeout (decision 0025): those are drawn from one
+    /// to two. The kindest round may be late on a busy machine; most are not.
+    @Test func `a kill of the leader is followed by a write within an election timeout`() async throws {
         try await withCluster { cluster in
             var times: [UInt64] = []
             for round in 1...5 {
@@ -21,6 +23,8 @@ extension ClusterTests {
             let limit = 3 * TestCluster.electionTimeoutNanoseconds
             print("  from the kill to the next write: \(times.map(secondsText).joined(separator: ", "))")
             for time in times { #expect(time <= limit, "\(secondsText(time)) are more than three election timeouts") }
+            let median = times.sorted()[times.count / 2]
+            #expect(median < TestCluster.electionTimeoutNanoseconds, "\(secondsText(median)) as a rule")
         }
     }
 

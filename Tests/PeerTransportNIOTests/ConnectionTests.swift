@@ -19,6 +19,9 @@ extension TransportTests {
                 two.stop()
                 #expect(eventually { !one.isConnected(to: 2) })
                 #expect(eventually { one.receiver.unreachable.count >= round })
+                // Its port refuses.
+                let told = one.receiver.gone.count
+                #expect(eventually { one.receiver.gone.count > told })
                 two = try TestMember(2, port: port)
                 two.transport.setPeers([one.address, two.address])
                 try #require(eventually { one.isConnected(to: 2) && two.isConnected(to: 1) })
@@ -43,6 +46,19 @@ extension TransportTests {
             #expect((one.statistics(of: 2)?.failures ?? 0) > 2)
             // However often it failed, it is logged once.
             #expect(one.log.count("cannot reach a peer") == 1)
+        }
+
+        @Test func `a member is gone when all of its addresses refuse, not when one does or nobody answers`() throws {
+            let one = try TestMember(1) { $0.timings.handshakeTimeout = .milliseconds(50) }
+            defer { one.stop() }
+            let silent = try SilentAcceptor(node: 3, answers: 0)
+            one.transport.setPeers([
+                PeerAddress(node: NodeID(2), endpoints: ["127.0.0.1:1", "127.0.0.1:2"]),
+                PeerAddress(node: NodeID(3), endpoints: ["127.0.0.1:1", "127.0.0.1:\(silent.port)"]),
+            ])
+            #expect(eventually { one.receiver.gone.count { $0 == NodeID(2) } >= 3 })
+            #expect(eventually { (one.statistics(of: 3)?.failures ?? 0) >= 4 })
+            withExtendedLifetime(silent) { #expect(!one.receiver.gone.contains(NodeID(3))) }
         }
 
         @Test func `a few messages wait for the first connection`() throws {

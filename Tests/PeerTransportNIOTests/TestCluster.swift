@@ -12,6 +12,7 @@ final class TestReceiver: PeerReceiver {
         var messages: [Message] = []
         var calls = 0
         var unreachable: [NodeID] = []
+        var gone: [NodeID] = []
         var descriptions: [Message] = []
         var makeSink: (@Sendable (Message) -> (any SnapshotSink)?)?
     }
@@ -25,6 +26,7 @@ final class TestReceiver: PeerReceiver {
     }
 
     func unreachable(_ node: NodeID) { state.withLock { $0.unreachable.append(node) } }
+    func gone(_ node: NodeID) { state.withLock { $0.gone.append(node) } }
 
     func beginSnapshot(_ description: Message) -> (any SnapshotSink)? {
         let make = state.withLock { state in
@@ -37,6 +39,7 @@ final class TestReceiver: PeerReceiver {
     var messages: [Message] { state.withLock { $0.messages } }
     var count: Int { state.withLock { $0.messages.count } }
     var unreachable: [NodeID] { state.withLock { $0.unreachable } }
+    var gone: [NodeID] { state.withLock { $0.gone } }
 
     func messages(from node: UInt64) -> [Message] { messages.filter { $0.from == NodeID(node) } }
 }

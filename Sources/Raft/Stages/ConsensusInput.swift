@@ -43,6 +43,7 @@ package enum ConsensusInput<Machine: NodeMachine>: Sendable {
     case received([Message])
     case receivedAlone(Message)
     case unreachable(NodeID)
+    case gone(NodeID)
     case snapshotArrived(Message, Machine.Staged)
     case snapshotSent(to: NodeID, succeeded: Bool)
 

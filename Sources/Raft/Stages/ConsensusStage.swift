@@ -165,6 +165,7 @@ final class ConsensusStage<Machine: NodeMachine>: Stage {
             for message in received { receive(message) }
         case .receivedAlone(let message): receive(message)
         case .unreachable(let node): core.step(.unreachable(node), into: &effects)
+        case .gone(let node): core.step(.gone(node), into: &effects)
         case .snapshotArrived(let message, let snapshot):
             guard case .installSnapshot(let description) = message.body else { return }
             staged.append((description, snapshot))

@@ -52,11 +52,16 @@ package final class SimulatedNetwork {
     package init(queue: EventQueue) { self.queue = queue }
 
     package func attach(_ node: NodeID, receiver: any PeerReceiver, world: SimulatedWorld) {
-        detach(node)
+        receivers.removeAll { $0.node == node }
         receivers.append((node, receiver, world))
     }
 
-    package func detach(_ node: NodeID) { receivers.removeAll { $0.node == node } }
+    package func detach(_ node: NodeID) {
+        receivers.removeAll { $0.node == node }
+        for (other, _, _) in receivers {
+            queue.schedule(after: delay()) { [self] in tellGone(other, about: node) }
+        }
+    }
 
     /// A link that several cuts have cut is mended by as many.
     package func cut(_ links: [Link]) { cuts.append(contentsOf: links) }
@@ -114,6 +119,7 @@ package final class SimulatedNetwork {
                 else {
                     lost += 1
                     tellUnreachable(message.from, about: message.to)
+                    tellGone(message.from, about: message.to)
                     return
                 }
                 delivered += 1
@@ -125,6 +131,13 @@ package final class SimulatedNetwork {
     private func tellUnreachable(_ node: NodeID, about peer: NodeID) {
         guard queue.random.oneIn(4) else { return }
         receivers.first { $0.node == node }?.receiver.unreachable(peer)
+    }
+
+    /// Where there is no process, connections are refused. So they are by some firewalls, though there is one.
+    private func tellGone(_ node: NodeID, about peer: NodeID) {
+        let isRefused = !isCut(node, peer) && !receivers.contains { $0.node == peer }
+        guard queue.random.oneIn(isRefused ? 2 : 16) else { return }
+        receivers.first { $0.node == node }?.receiver.gone(peer)
     }
 
     fileprivate func sendSnapshot(

@@ -118,6 +118,7 @@ import Testing
     private final class Nobody: PeerReceiver {
         func received(_ messages: [Message]) {}
         func unreachable(_ node: NodeID) {}
+        func gone(_ node: NodeID) {}
         func beginSnapshot(_ description: Message) -> (any SnapshotSink)? { nil }
     }
 

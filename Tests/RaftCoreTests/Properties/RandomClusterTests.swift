@@ -160,7 +160,7 @@ import Testing
             case 97:
                 if isLossy { cluster.isolated = below(3) == 0 ? [anyone()] : [] }
             case 98:
-                if let id = someone() { cluster.step(id, .forgetLeader) }
+                if let id = someone() { cluster.step(id, below(2) == 0 ? .forgetLeader : .gone(NodeID(anyone()))) }
             default:
                 if let id = someone() { cluster.step(id, .campaign) }
             }

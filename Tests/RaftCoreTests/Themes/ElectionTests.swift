@@ -378,6 +378,91 @@ import Testing
         #expect(cluster.role(3) == .leader)
     }
 
+    // MARK: A leader whose process has ended
+
+    /// Ten ticks are the shortest election timeout.
+    private func led(by leader: UInt64 = 1, _ change: (inout RaftCore.Options) -> Void = { _ in }) -> TestCluster {
+        var cluster = TestCluster(3) {
+            $0.electionTicks = 10
+            $0.checkQuorum = true
+            $0.preVote = true
+            change(&$0)
+        }
+        cluster.campaign(leader)
+        cluster.tickAll(2)
+        return cluster
+    }
+
+    @Test(arguments: 1...20 as ClosedRange<UInt64>)
+    func `a leader that is gone is not waited for`(seed: UInt64) {
+        var cluster = led { $0.randomSeed = seed &+ $0.id.rawValue }
+        cluster.isolated = [1]
+        for id in [2, 3] as [UInt64] { cluster.step(id, .gone(NodeID(1))) }
+        var ticks = 0
+        while cluster.leaders.allSatisfy({ $0 == 1 }), ticks < 30 {
+            // Clocks do not tick together: else those who draw the same number would split the vote.
+            for id in [2, 3] as [UInt64] {
+                cluster.tick(id)
+                cluster.settle()
+            }
+            ticks += 1
+        }
+        // A heartbeat that does not come, a tick for the others to find out, and at most three by chance.
+        #expect(ticks >= 2 && ticks <= 6)
+        #expect(cluster.leaders.count == 2)
+    }
+
+    @Test func `a leader that is said to be gone, and is heard, stays`() {
+        var cluster = led()
+        for _ in 0..<40 {
+            for id in [2, 3] as [UInt64] { cluster.step(id, .gone(NodeID(1))) }
+            cluster.tickAll()
+            cluster.settle()
+        }
+        #expect(cluster.leaders == [1])
+        #expect(cluster.term(2) == 1 && cluster.term(3) == 1)
+    }
+
+    @Test func `one that is told wrongly, and cut off, deposes nobody`() {
+        var cluster = led()
+        cluster.cut = [[1, 3]]
+        cluster.step(3, .gone(NodeID(1)))
+        for _ in 0..<8 {
+            cluster.tickAll()
+            cluster.settle()
+        }
+        #expect(cluster.core(3).currentLeader == nil)
+        #expect(cluster.leaders == [1] && cluster.term(2) == 1)
+        cluster.cut = []
+        cluster.tickAll(2)
+        cluster.settle()
+        #expect(cluster.core(3).currentLeader == NodeID(1))
+    }
+
+    @Test func `that another member than the leader is gone changes nothing`() {
+        var cluster = led()
+        cluster.isolated = [1]
+        for id in [2, 3] as [UInt64] { cluster.step(id, .gone(NodeID(5 - id))) }
+        for id in [2, 3] as [UInt64] { cluster.tick(id, 9) }
+        cluster.settle()
+        #expect(cluster.leaders == [1])
+        #expect(cluster.core(2).currentLeader == NodeID(1))
+    }
+
+    @Test(arguments: [false, true])
+    func `a promise to be silent, and a leader that pre-votes do not protect, are kept`(preVote: Bool) {
+        var cluster = led {
+            $0.preVote = preVote
+            if preVote { $0.readMode = .lease }
+        }
+        cluster.isolated = [1]
+        for id in [2, 3] as [UInt64] { cluster.step(id, .gone(NodeID(1))) }
+        for id in [2, 3] as [UInt64] { cluster.tick(id, 9) }
+        cluster.settle()
+        #expect(cluster.leaders == [1])
+        #expect(cluster.core(2).currentLeader == NodeID(1))
+    }
+
     @Test func `a new role is told once, with its term and leader`() {
         var cluster = TestCluster(3)
         cluster.campaign(1)

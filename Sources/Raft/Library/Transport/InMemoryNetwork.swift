@@ -48,7 +48,13 @@ public final class InMemoryNetwork: Sendable {
         guard isFree else { throw .cannotListen("member \(id) is in this network already") }
     }
 
-    func detach(_ id: NodeID) { state.withLock { _ = $0.members.removeValue(forKey: id) } }
+    func detach(_ id: NodeID) {
+        let others = state.withLock { state in
+            state.members.removeValue(forKey: id)
+            return state.members.filter { !state.cuts.contains(Link(from: $0.key, to: id)) }.map(\.value)
+        }
+        for other in others { other.gone(id) }
+    }
 
     fileprivate func receiver(from: NodeID, to: NodeID) -> (any PeerReceiver)? {
         state.withLock { state in
