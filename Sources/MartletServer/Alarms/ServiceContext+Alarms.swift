@@ -10,25 +10,9 @@ extension ServiceContext {
     /// The alarms that are raised, as this member knows.
     var activeAlarms: [ActiveAlarm] { node.published.view.alarms.map { ActiveAlarm($0) } }
 
-    /// Has an alarm command applied. On the event loop.
-    func propose(
-        _ command: AlarmCommand, on eventLoop: any EventLoop,
-        _ done: @escaping (Swift.Result<AlarmOutcome, RequestFailure>) -> Void
-    ) {
-        let payload = AlarmCommandCodec.encode(command, prefixBytes: LoopRequests.commandPrefixBytes)
-        requests(on: eventLoop).propose(payload, in: .alarm) { result in
-            switch result {
-            case .success(.alarm(let outcome)): done(.success(outcome))
-            // It cannot be: each kind of command has its own kind of answer.
-            case .success: done(.failure(.stopped))
-            case .failure(let failure): done(.failure(failure))
-            }
-        }
-    }
-
     /// Raises an alarm, from any thread. Who asks looks again, should it come to nothing.
     func raise(_ alarm: Alarm, on eventLoop: any EventLoop) {
-        eventLoop.execute { [self] in propose(.activate(alarm), on: eventLoop) { _ in } }
+        eventLoop.execute { [self] in requests(on: eventLoop).propose(.activate(alarm)) { _ in } }
     }
 
     // MARK: Space
@@ -55,23 +39,40 @@ extension ServiceContext {
     /// A request that would go over the quota: lets it go on if there is room after all, and refuses it otherwise, once
     /// the alarm is raised (M1).
     func findSpace(_ growth: Int, for call: GRPCCall, _ proceed: @escaping () -> Void) {
-        findSpace(growth, on: call.eventLoop) { isFound in
+        findSpace(growth, through: requests(on: call.eventLoop)) { isFound in
             guard !call.isCancelled else { return }
             if isFound { proceed() } else { call.finish(GRPCStatus(EtcdError.noSpace)) }
         }
     }
 
-    /// The same for a request that is no call of gRPC.
-    func findSpace(_ growth: Int, on eventLoop: any EventLoop, _ done: @escaping (_ isFound: Bool) -> Void) {
+    /// The same for a request that is no call of gRPC, on the event loop of `requests`.
+    func findSpace(_ growth: Int, through requests: LoopRequests, _ done: @escaping (_ isFound: Bool) -> Void) {
         let alarm = Alarm(.noSpace, member: memberID.rawValue)
         guard !node.published.view.alarms.contains(alarm) else { return done(false) }
-        measureSpaceAnew(on: eventLoop) { [self] in
+        measureSpaceAnew(on: requests.eventLoop) { [self] in
             if space.admits(growth) { return done(true) }
             // One proposal for all who come meanwhile.
             guard space.beginRaising() else { return done(false) }
-            propose(.activate(alarm), on: eventLoop) { [space] _ in
+            requests.propose(.activate(alarm)) { [space] _ in
                 space.endRaising()
                 done(false)
+            }
+        }
+    }
+}
+
+extension LoopRequests {
+    /// Has an alarm command applied.
+    func propose(
+        _ command: AlarmCommand, _ done: @escaping (Swift.Result<AlarmOutcome, RequestFailure>) -> Void
+    ) {
+        let payload = AlarmCommandCodec.encode(command, prefixBytes: Self.commandPrefixBytes)
+        propose(payload, in: .alarm) { result in
+            switch result {
+            case .success(.alarm(let outcome)): done(.success(outcome))
+            // It cannot be: each kind of command has its own kind of answer.
+            case .success: done(.failure(.stopped))
+            case .failure(let failure): done(.failure(failure))
             }
         }
     }

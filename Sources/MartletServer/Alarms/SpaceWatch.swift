@@ -69,7 +69,7 @@ final class SpaceWatch: Sendable {
         guard !isRaised, looks.quietAt != view.store.revision, !view.members.isEmpty else { return }
         eventLoop.execute { [context, eventLoop] in
             context.measureSpaceAnew(on: eventLoop) {
-                if space.isFull { context.propose(.activate(alarm), on: eventLoop) { _ in } }
+                if space.isFull { context.requests(on: eventLoop).propose(.activate(alarm)) { _ in } }
             }
         }
     }

@@ -35,8 +35,8 @@ struct HashComparison: Sendable {
     var get = Self.get
     var isCancelled: @Sendable () -> Bool = { false }
 
-    static let get: @Sendable (ServerURL, String) -> Result<HTTPGet.Answer, HTTPGet.Failure> = { url, path in
-        Result { () throws(HTTPGet.Failure) in try HTTPGet.get(url, path, timeout: .seconds(2)) }
+    static let get: @Sendable (ServerURL, String) -> Result<HTTPAsk.Answer, HTTPAsk.Failure> = { url, path in
+        Result { () throws(HTTPAsk.Failure) in try HTTPAsk.ask(url, .init(path: path), timeout: .seconds(2)) }
     }
 
     /// Compactions may come in between, and then all are asked anew.
@@ -148,7 +148,7 @@ struct HashComparison: Sendable {
         return reply
     }
 
-    private func decode(_ answer: HTTPGet.Answer, from member: Member) -> PeerHash? {
+    private func decode(_ answer: HTTPAsk.Answer, from member: Member) -> PeerHash? {
         guard answer.status == 200, answer[PeerRoutes.clusterIDHeader] == hex(clusterID) else { return nil }
         do {
             let hash = try JSONDecoder().decode(PeerHash.self, from: Data(answer.body))

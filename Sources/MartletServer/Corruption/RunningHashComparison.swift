@@ -20,7 +20,7 @@ struct RunningHashComparison: Sendable {
         _ members: [Member], after index: LogIndex, _ hash: RunningHash
     ) -> HashComparison.Findings {
         let others = members.filter { $0.id != own }
-        let replies = Mutex<[(member: UInt64, reply: Result<UInt32, HTTPGet.Failure>)]>([])
+        let replies = Mutex<[(member: UInt64, reply: Result<UInt32, HTTPAsk.Failure>)]>([])
         DispatchQueue.concurrentPerform(iterations: others.count) { place in
             let reply = ask(others[place], after: index, since: hash.since)
             replies.withLock { $0.append((others[place].id.rawValue, reply)) }
@@ -35,8 +35,8 @@ struct RunningHashComparison: Sendable {
         return findings
     }
 
-    private func ask(_ member: Member, after index: LogIndex, since: UInt64) -> Result<UInt32, HTTPGet.Failure> {
-        func failure(_ text: String) -> Result<UInt32, HTTPGet.Failure> { .failure(HTTPGet.Failure(description: text)) }
+    private func ask(_ member: Member, after index: LogIndex, since: UInt64) -> Result<UInt32, HTTPAsk.Failure> {
+        func failure(_ text: String) -> Result<UInt32, HTTPAsk.Failure> { .failure(HTTPAsk.Failure(description: text)) }
         let urls = member.peerURLs.compactMap { try? ServerURL(parsing: $0) }
         guard !urls.isEmpty else { return failure("its address is not known") }
         let end = NIODeadline.now() + patience
@@ -61,7 +61,7 @@ struct RunningHashComparison: Sendable {
         }
     }
 
-    private func decode(_ answer: HTTPGet.Answer, from member: Member) -> PeerRunningHash? {
+    private func decode(_ answer: HTTPAsk.Answer, from member: Member) -> PeerRunningHash? {
         guard answer.status == 200, answer[PeerRoutes.clusterIDHeader] == hex(clusterID) else { return nil }
         do {
             let said = try JSONDecoder().decode(PeerRunningHash.self, from: Data(answer.body))

@@ -45,6 +45,13 @@ struct APIError: Error, Sendable {
             413, "too_large", "key and value are larger than \(bytesMax) bytes together (--max-request-bytes)")
     }
 
+    static let stopped = APIError(
+        503, "stopped", "this member stops: ask another one", fields: [("retry-after", "1")])
+
+    static let noSpace = APIError(
+        507, "no_space",
+        "the quota for space (--quota-backend-bytes) is used up: delete, compact, and disarm the alarm")
+
     static let anotherKind = APIError(500, "internal", "the replica gave an answer of another kind")
 
     static func methodNotAllowed(_ allowed: [String]) -> APIError {
@@ -66,10 +73,7 @@ struct APIError: Error, Sendable {
         case .leaseTTLTooLarge:
             self.init(400, "bad_request", "ttl is at most \(Lease.ttlMax) seconds")
         case .requestTooLarge: self.init(413, "too_large", error.message)
-        case .noSpace:
-            self.init(
-                507, "no_space",
-                "the quota for space (--quota-backend-bytes) is used up: delete, compact, and disarm the alarm")
+        case .noSpace: self = .noSpace
         case .corruptCluster:
             self.init(500, "corrupt", "the members of this cluster differ (alarm CORRUPT): nothing is written")
         case .keyNotFound: self.init(404, "not_found", error.message)

@@ -33,13 +33,29 @@ struct HTTPAPI: Sendable {
         ) { _, _, respond in respond(OpenAPI.response) }
     }
 
-    func openWatches(on eventLoop: any EventLoop) -> OpenWatches {
-        for watches in open where watches.eventLoop === eventLoop { return watches }
-        preconditionFailure("a request on an event loop that is not the server's")
-    }
+    func openWatches(on eventLoop: any EventLoop) -> OpenWatches { open.on(eventLoop) }
 
     /// How many long polls and event streams are open.
     var openWatchCount: Int { open.reduce(0) { $0 + $1.count } }
+
+    // MARK: Reads
+
+    /// Answers with what is read in a view that is as new as `level` wants it.
+    func read(
+        _ level: ReadLevel, for call: APICall, _ response: @escaping (ReadView) throws(ReadError) -> PlainResponse
+    ) {
+        keys.view(level, on: call.eventLoop) { result in
+            switch result {
+            case .failure(let error): call.fail(error)
+            case .success(let view):
+                do throws(ReadError) {
+                    call.respond(try response(view.store))
+                } catch {
+                    call.fail(context.apiError(of: error))
+                }
+            }
+        }
+    }
 
     // MARK: Redirects
 

@@ -20,6 +20,11 @@ enum PercentCoding {
         return bytes
     }
 
+    /// The same as text; nil, too, where it is not UTF-8.
+    static func text(_ text: some StringProtocol) -> String? {
+        decode(text.utf8).flatMap { String(validating: $0, as: UTF8.self) }
+    }
+
     /// For a path: slashes stay, and all else that needs no sign.
     static func encode(_ bytes: some Sequence<UInt8>) -> String {
         var text: [UInt8] = []

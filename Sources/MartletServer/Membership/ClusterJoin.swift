@@ -40,8 +40,8 @@ struct ClusterJoin: ClusterFinding {
     let configuration: ServerConfiguration
     let logger: Logger
     /// Asks one member; tests answer by themselves.
-    var get: (ServerURL) -> Result<HTTPGet.Answer, HTTPGet.Failure> = { url in
-        Result { () throws(HTTPGet.Failure) in try HTTPGet.get(url, "/members", timeout: .seconds(2)) }
+    var get: (ServerURL) -> Result<HTTPAsk.Answer, HTTPAsk.Failure> = { url in
+        Result { () throws(HTTPAsk.Failure) in try HTTPAsk.ask(url, .init(path: "/members"), timeout: .seconds(2)) }
     }
     var pause: () -> Void = { Thread.sleep(forTimeInterval: 0.5) }
 
@@ -103,7 +103,7 @@ struct ClusterJoin: ClusterFinding {
 
     private struct Refusal: Error { var objection: Objection }
 
-    private func read(_ answer: HTTPGet.Answer, of url: ServerURL, isPrepared: Bool) -> Result<Found, Refusal> {
+    private func read(_ answer: HTTPAsk.Answer, of url: ServerURL, isPrepared: Bool) -> Result<Found, Refusal> {
         func refuse(_ sentence: String) -> Result<Found, Refusal> { .failure(Refusal(objection: .other(sentence))) }
         guard answer.status == 200, let header = answer[PeerRoutes.clusterIDHeader],
             let clusterID = UInt64(header, radix: 16)

@@ -55,7 +55,7 @@ extension MaintenanceService {
     /// - Parameter command: nil for no kind of alarm, which changes nothing and is answered so (M3).
     private func change(_ command: AlarmCommand?, for call: GRPCCall) {
         guard let command else { return reply([], context.node.published.view.store.revision, to: call) }
-        context.propose(command, on: call.eventLoop) { result in
+        context.requests(on: call.eventLoop).propose(command) { result in
             switch result {
             case .success(let outcome):
                 switch outcome.result {

@@ -18,7 +18,7 @@ extension ServiceContext {
     }
 
     /// The same for a request that is no call of gRPC, which is told whether there was room.
-    func withSpace(_ growth: Int, on eventLoop: any EventLoop, _ done: @escaping (_ hasSpace: Bool) -> Void) {
-        if space.admits(growth) { done(true) } else { findSpace(growth, on: eventLoop, done) }
+    func withSpace(_ growth: Int, through requests: LoopRequests, _ done: @escaping (_ hasSpace: Bool) -> Void) {
+        if space.admits(growth) { done(true) } else { findSpace(growth, through: requests, done) }
     }
 }

@@ -65,23 +65,22 @@ struct EntryCache {
         while payloadBytes + (entries.count - head) * 64 > limitBytes, head < entries.count,
             entries[head].index <= applied
         {
-            forgetBatches(through: entries[head].index)
-            payloadBytes -= entries[head].payload.count
-            entries[head].payload = []
-            head += 1
+            evictFirst()
         }
         dropEvicted()
     }
 
     /// Drops everything up to `index`: the log was cut there.
     mutating func drop(upTo index: LogIndex) {
-        while head < entries.count, entries[head].index <= index {
-            forgetBatches(through: entries[head].index)
-            payloadBytes -= entries[head].payload.count
-            entries[head].payload = []
-            head += 1
-        }
+        while head < entries.count, entries[head].index <= index { evictFirst() }
         dropEvicted()
+    }
+
+    private mutating func evictFirst() {
+        forgetBatches(through: entries[head].index)
+        payloadBytes -= entries[head].payload.count
+        entries[head].payload = []
+        head += 1
     }
 
     private mutating func forgetBatches(from index: LogIndex) {

@@ -30,7 +30,7 @@ import Testing
     }
 
     private func comparison(
-        _ answer: @escaping @Sendable (_ member: Int, _ path: String) -> Result<HTTPGet.Answer, HTTPGet.Failure>
+        _ answer: @escaping @Sendable (_ member: Int, _ path: String) -> Result<HTTPAsk.Answer, HTTPAsk.Failure>
     ) throws -> HashComparison {
         var comparison = HashComparison(own: try id(1), clusterID: try fixture.view.clusterID)
         comparison.patience.unreachable = .zero
@@ -41,10 +41,10 @@ import Testing
         return comparison
     }
 
-    private func answer(_ hash: PeerHash, cluster: UInt64? = nil) throws -> Result<HTTPGet.Answer, HTTPGet.Failure> {
+    private func answer(_ hash: PeerHash, cluster: UInt64? = nil) throws -> Result<HTTPAsk.Answer, HTTPAsk.Failure> {
         let id = try cluster ?? fixture.view.clusterID
         return .success(
-            HTTPGet.Answer(
+            HTTPAsk.Answer(
                 status: 200, fields: ["x-etcd-cluster-id": hex(id)], body: Array(try JSONEncoder().encode(hash))))
     }
 
@@ -91,9 +91,9 @@ import Testing
     @Test func `who does not answer with a hash is left out, with the reason`() throws {
         let view = try fixture.view
         let id = try id(2).rawValue
-        let cases: [(Result<HTTPGet.Answer, HTTPGet.Failure>, String)] = [
-            (.failure(HTTPGet.Failure(description: "nobody there")), "nobody there"),
-            (.success(HTTPGet.Answer(status: 404, fields: [:], body: [])), "HTTP status 404"),
+        let cases: [(Result<HTTPAsk.Answer, HTTPAsk.Failure>, String)] = [
+            (.failure(HTTPAsk.Failure(description: "nobody there")), "nobody there"),
+            (.success(HTTPAsk.Answer(status: 404, fields: [:], body: [])), "HTTP status 404"),
             (try answer(done(2, 1), cluster: 5), "something else"),
             (try answer(done(3, 1)), "something else"),
             (try answer(PeerHash(memberID: id, state: .done)), "something else"),
@@ -205,7 +205,7 @@ import Testing
         let desk = try desk()
         let view = try fixture.view
         let ids = try (1...3).map { try id($0) }
-        let answer: @Sendable (Int, String) -> Result<HTTPGet.Answer, HTTPGet.Failure> = { member, path in
+        let answer: @Sendable (Int, String) -> Result<HTTPAsk.Answer, HTTPAsk.Failure> = { member, path in
             var hash = PeerHash(memberID: ids[member - 1].rawValue, state: .done)
             let numbers = path.split(separator: "&").compactMap { $0.split(separator: "=").last.flatMap { Int64($0) } }
             switch desk.answer(.init(revision: Revision(numbers[0]), compaction: Revision(numbers[1]))) {
@@ -216,7 +216,7 @@ import Testing
             }
             let body = (try? JSONEncoder().encode(hash)).map { Array($0) } ?? []
             return .success(
-                HTTPGet.Answer(status: 200, fields: ["x-etcd-cluster-id": hex(view.clusterID)], body: body))
+                HTTPAsk.Answer(status: 200, fields: ["x-etcd-cluster-id": hex(view.clusterID)], body: body))
         }
         var comparison = try comparison(answer)
         comparison.patience.walk = .seconds(20)

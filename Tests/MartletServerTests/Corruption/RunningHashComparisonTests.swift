@@ -23,14 +23,14 @@ import Testing
         try #require(fixture.first.initialCluster.member(named: "m\(member)")).id.rawValue
     }
 
-    private func answer(_ member: Int, _ answer: RunningHashes.Answer) throws -> HTTPGet.Answer {
+    private func answer(_ member: Int, _ answer: RunningHashes.Answer) throws -> HTTPAsk.Answer {
         let body = Array(try JSONEncoder().encode(PeerRunningHash(memberID: id(member), answer)))
-        return HTTPGet.Answer(
+        return HTTPAsk.Answer(
             status: 200, fields: ["x-etcd-cluster-id": hex(try fixture.view.clusterID)], body: body)
     }
 
     private func findings(
-        _ answers: @escaping @Sendable (_ member: Int, _ asked: Int) -> HTTPGet.Answer?
+        _ answers: @escaping @Sendable (_ member: Int, _ asked: Int) -> HTTPAsk.Answer?
     ) throws -> HashComparison.Findings {
         let view = try fixture.view
         var comparison = RunningHashComparison(own: NodeID(try id(1)), clusterID: view.clusterID)
@@ -38,7 +38,7 @@ import Testing
         let asked = Mutex<[Int: Int]>([:])
         comparison.get = { url, path in
             guard path == "/members/runninghash?index=7" else {
-                return .failure(HTTPGet.Failure(description: "asked for \(path)"))
+                return .failure(HTTPAsk.Failure(description: "asked for \(path)"))
             }
             // `configuration(_:of:in:)` has m2 at port 10002.
             let member = url.port - 10_000
@@ -46,7 +46,7 @@ import Testing
                 asked[member, default: 0] += 1
                 return asked[member, default: 0]
             }
-            return answers(member, times).map { .success($0) } ?? .failure(HTTPGet.Failure(description: "refused"))
+            return answers(member, times).map { .success($0) } ?? .failure(HTTPAsk.Failure(description: "refused"))
         }
         return comparison.run(view.members, after: LogIndex(7), view.store.runningHash)
     }

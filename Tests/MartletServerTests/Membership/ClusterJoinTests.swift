@@ -11,10 +11,10 @@ import Testing
 @Suite struct ClusterJoinTests {
     private static func answer(
         _ members: [PeerMember], cluster: String? = "abc", status: Int = 200
-    ) -> Result<HTTPGet.Answer, HTTPGet.Failure> {
+    ) -> Result<HTTPAsk.Answer, HTTPAsk.Failure> {
         var fields: [String: String] = [:]
         if let cluster { fields["x-etcd-cluster-id"] = cluster }
-        return .success(HTTPGet.Answer(status: status, fields: fields, body: encoded(members)))
+        return .success(HTTPAsk.Answer(status: status, fields: fields, body: encoded(members)))
     }
 
     private static func member(_ id: UInt64, _ port: Int, _ name: String? = nil) -> PeerMember {
@@ -27,7 +27,7 @@ import Testing
     /// m3 asks m1 and m2, which answer as they are made to.
     private func find(
         isPrepared: Bool = false, count: Int = 3,
-        _ answer: @escaping (_ port: Int, _ call: Int) -> Result<HTTPGet.Answer, HTTPGet.Failure>
+        _ answer: @escaping (_ port: Int, _ call: Int) -> Result<HTTPAsk.Answer, HTTPAsk.Failure>
     ) throws -> (found: ClusterJoin.Found, asked: [Int]) {
         let configuration = try configuration(count, of: count, in: "/nowhere", state: .existing)
         var asked: [Int] = []
@@ -42,7 +42,7 @@ import Testing
 
     private func sentence(
         isPrepared: Bool = false, count: Int = 3,
-        _ answer: @escaping (_ port: Int, _ call: Int) -> Result<HTTPGet.Answer, HTTPGet.Failure>
+        _ answer: @escaping (_ port: Int, _ call: Int) -> Result<HTTPAsk.Answer, HTTPAsk.Failure>
     ) throws -> String {
         do {
             let found = try find(isPrepared: isPrepared, count: count, answer)
@@ -108,7 +108,7 @@ import Testing
         #expect(try sentence { _, _ in Self.answer(Self.old, cluster: nil) }.contains("not as a member of a cluster"))
         #expect(try sentence { _, _ in Self.answer(Self.old, cluster: "xyz!") }.contains("not as a member"))
         #expect(try sentence { _, _ in Self.answer(Self.old, status: 404) }.contains("HTTP status 404"))
-        let garbage = HTTPGet.Answer(status: 200, fields: ["x-etcd-cluster-id": "1"], body: Array("[{]".utf8))
+        let garbage = HTTPAsk.Answer(status: 200, fields: ["x-etcd-cluster-id": "1"], body: Array("[{]".utf8))
         #expect(try sentence { _, _ in .success(garbage) }.contains("cannot be read"))
     }
 }
@@ -146,7 +146,7 @@ import Testing
 
     @Test func `members are told as etcd tells them, ids whole`() throws {
         try withPort { url in
-            let answer = try HTTPGet.get(url, "/members", timeout: .seconds(5))
+            let answer = try HTTPAsk.ask(url, .init(path: "/members"), timeout: .seconds(5))
             #expect(answer.status == 200)
             #expect(answer["X-Etcd-Cluster-ID"] == "123456789abcdef0")
             #expect(answer["content-type"] == "application/json")
@@ -163,27 +163,27 @@ import Testing
 
     @Test func `the version is told, and nothing else is there`() throws {
         try withPort { url in
-            let version = try HTTPGet.get(url, "/version", timeout: .seconds(5))
+            let version = try HTTPAsk.ask(url, .init(path: "/version"), timeout: .seconds(5))
             #expect(String(decoding: version.body, as: UTF8.self).hasPrefix(#"{"etcdserver":"3."#))
             #expect(version["x-etcd-cluster-id"] == "123456789abcdef0")
-            #expect(try HTTPGet.get(url, "/nothing", timeout: .seconds(5)).status == 404)
+            #expect(try HTTPAsk.ask(url, .init(path: "/nothing"), timeout: .seconds(5)).status == 404)
             let long = "/" + String(repeating: "x", count: 10_000)
-            #expect(try HTTPGet.get(url, long, timeout: .seconds(5)).status == 404)
+            #expect(try HTTPAsk.ask(url, .init(path: long), timeout: .seconds(5)).status == 404)
         }
     }
 
     @Test func `what is too long or no HTTP has no answer, and the next one has`() throws {
         try withPort { url in
             for path in ["/" + String(repeating: "x", count: 20_000), "/a b\u{1}c HTTP/9\r\n\r\nGET /"] {
-                let result = Result { () throws(HTTPGet.Failure) in
-                    try HTTPGet.get(url, path, timeout: .seconds(5))
+                let result = Result { () throws(HTTPAsk.Failure) in
+                    try HTTPAsk.ask(url, .init(path: path), timeout: .seconds(5))
                 }
                 switch result {
                 case .success(let answer): #expect(answer.status >= 400)
                 case .failure(let failure): #expect(!failure.description.isEmpty)
                 }
             }
-            let next = try HTTPGet.get(url, "/members", timeout: .seconds(5))
+            let next = try HTTPAsk.ask(url, .init(path: "/members"), timeout: .seconds(5))
             #expect(next.status == 200)
         }
     }
@@ -199,8 +199,8 @@ import Testing
         }
         let url = ServerURL(host: "127.0.0.1", port: Int(in_port_t(bigEndian: address.sin_port)))
         let start = ContinuousClock.now
-        #expect(throws: HTTPGet.Failure(description: "no answer within 200 ms")) {
-            try HTTPGet.get(url, "/members", timeout: .milliseconds(200))
+        #expect(throws: HTTPAsk.Failure(description: "no answer within 200 ms")) {
+            try HTTPAsk.ask(url, .init(path: "/members"), timeout: .milliseconds(200))
         }
         #expect(ContinuousClock.now - start < .seconds(4))
     }

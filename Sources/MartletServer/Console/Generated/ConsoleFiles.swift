@@ -781,6 +781,36 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/// A part of the page that asks anew every three seconds while it is shown. `load` asks, and shows what it heard;
+/// `line` is the id of the element that says what there is, or why it is not known.
+export class Refreshed {
+  constructor(line) {
+    this.line = line;
+  }
+
+  enter() {
+    this.isShown = true;
+    this.refresh();
+  }
+
+  leave() {
+    this.isShown = false;
+    clearTimeout(this.timer);
+  }
+
+  async refresh() {
+    clearTimeout(this.timer);
+    try {
+      await this.load();
+    } catch (error) {
+      say(byID(this.line), error.message);
+    }
+    // Another round may have ended meanwhile: one is enough.
+    clearTimeout(this.timer);
+    if (this.isShown) this.timer = setTimeout(() => this.refresh(), 3000);
+  }
+}
+
 // Numbers, as people read them.
 
 export const plural = (count, one, many = one + "s") => `${whole(count)} ${count === 1 ? one : many}`;
@@ -1402,46 +1432,32 @@ function valueView(whole) {
 // Leases: what is left of them, the keys that end with them, and ending one by hand.
 
 import { bytesOf, call, shown } from "./api.js";
-import { ask, byID, make, plural, say, span } from "./dom.js";
+import { Refreshed, ask, byID, make, plural, say, span } from "./dom.js";
 
-const REFRESH = 3000;
 /// Of more leases than these only the number is told.
 const SHOWN = 100;
 const KEYS = 8;
 
-export class Leases {
-  enter() {
-    this.isShown = true;
-    this.refresh();
+export class Leases extends Refreshed {
+  constructor() {
+    super("lease-count");
   }
 
-  leave() {
-    this.isShown = false;
-    clearTimeout(this.timer);
-  }
-
-  async refresh() {
-    clearTimeout(this.timer);
-    try {
-      const ids = ((await call("lease/leases", {})).leases ?? []).map((lease) => lease.ID);
-      const asked = ids.slice(0, SHOWN).map((id) => call("lease/timetolive", { ID: id, keys: true }));
-      const found = await Promise.all(asked);
-      if (!this.isShown) return;
-      const more = ids.length > SHOWN ? `, the first ${SHOWN} of them` : "";
-      say(byID("lease-count"), plural(ids.length, "lease") + more);
-      const rows = found.filter((lease) => Number(lease.TTL) >= 0).sort((a, b) => Number(a.TTL) - Number(b.TTL));
-      // Not while somebody is on the way to a button.
-      const isHeld = byID("lease-rows").contains(document.activeElement);
-      if (!isHeld || !rows.length) {
-        byID("lease-rows").replaceChildren(...rows.map((lease) => this.row(lease)));
-        if (!rows.length) {
-          byID("lease-rows").append(make("tr", {}, make("td.quiet", { colSpan: 5 }, "No leases.")));
-        }
-      }
-    } catch (error) {
-      say(byID("lease-count"), error.message);
+  async load() {
+    const ids = ((await call("lease/leases", {})).leases ?? []).map((lease) => lease.ID);
+    const asked = ids.slice(0, SHOWN).map((id) => call("lease/timetolive", { ID: id, keys: true }));
+    const found = await Promise.all(asked);
+    if (!this.isShown) return;
+    const more = ids.length > SHOWN ? `, the first ${SHOWN} of them` : "";
+    say(byID("lease-count"), plural(ids.length, "lease") + more);
+    const rows = found.filter((lease) => Number(lease.TTL) >= 0).sort((a, b) => Number(a.TTL) - Number(b.TTL));
+    // Not while somebody is on the way to a button.
+    const isHeld = byID("lease-rows").contains(document.activeElement);
+    if (isHeld && rows.length) return;
+    byID("lease-rows").replaceChildren(...rows.map((lease) => this.row(lease)));
+    if (!rows.length) {
+      byID("lease-rows").append(make("tr", {}, make("td.quiet", { colSpan: 5 }, "No leases.")));
     }
-    if (this.isShown) this.timer = setTimeout(() => (document.hidden ? this.enter() : this.refresh()), REFRESH);
   }
 
   row(lease) {
@@ -1795,42 +1811,29 @@ export class Overview {
             ###"""
 // Services: who has registered, how to reach them, and whether they are well.
 
-import { byID, make, plural, say, span } from "./dom.js";
+import { Refreshed, byID, make, plural, say, span } from "./dom.js";
 
-const REFRESH = 3000;
 /// Of more services than these only the number is told, and of more instances of one.
 const SERVICES = 50;
 const INSTANCES = 100;
 
-export class Services {
-  enter() {
-    this.isShown = true;
-    this.refresh();
+export class Services extends Refreshed {
+  constructor() {
+    super("service-count");
   }
 
-  leave() {
-    this.isShown = false;
-    clearTimeout(this.timer);
-  }
-
-  async refresh() {
-    clearTimeout(this.timer);
-    try {
-      const { services, more } = await list("../service");
-      const names = services.slice(0, SERVICES).map((service) => service.name);
-      // Those that fail their checks, too.
-      const found = await Promise.all(
-        names.map((name) => list(`../service/${encodeURIComponent(name)}?healthy=false`)));
-      if (!this.isShown) return;
-      const rest = services.length > SERVICES ? `, the first ${SERVICES} of them` : "";
-      say(byID("service-count"), plural(services.length, "service") + (more ? " and more" : "") + rest);
-      const groups = found.map(({ service, instances }) => group(service, instances));
-      byID("service-rows").replaceChildren(
-        ...(groups.length ? groups : [make("p.quiet.empty", {}, "Nothing has registered.")]));
-    } catch (error) {
-      say(byID("service-count"), error.message);
-    }
-    if (this.isShown) this.timer = setTimeout(() => this.refresh(), REFRESH);
+  async load() {
+    const { services, more } = await list("../service");
+    const names = services.slice(0, SERVICES).map((service) => service.name);
+    // Those that fail their checks, too.
+    const found = await Promise.all(
+      names.map((name) => list(`../service/${encodeURIComponent(name)}?healthy=false`)));
+    if (!this.isShown) return;
+    const rest = services.length > SERVICES ? `, the first ${SERVICES} of them` : "";
+    say(byID("service-count"), plural(services.length, "service") + (more ? " and more" : "") + rest);
+    const groups = found.map(({ service, instances }) => group(service, instances));
+    byID("service-rows").replaceChildren(
+      ...(groups.length ? groups : [make("p.quiet.empty", {}, "Nothing has registered.")]));
   }
 }
 

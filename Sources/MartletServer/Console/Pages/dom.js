@@ -29,6 +29,36 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/// A part of the page that asks anew every three seconds while it is shown. `load` asks, and shows what it heard;
+/// `line` is the id of the element that says what there is, or why it is not known.
+export class Refreshed {
+  constructor(line) {
+    this.line = line;
+  }
+
+  enter() {
+    this.isShown = true;
+    this.refresh();
+  }
+
+  leave() {
+    this.isShown = false;
+    clearTimeout(this.timer);
+  }
+
+  async refresh() {
+    clearTimeout(this.timer);
+    try {
+      await this.load();
+    } catch (error) {
+      say(byID(this.line), error.message);
+    }
+    // Another round may have ended meanwhile: one is enough.
+    clearTimeout(this.timer);
+    if (this.isShown) this.timer = setTimeout(() => this.refresh(), 3000);
+  }
+}
+
 // Numbers, as people read them.
 
 export const plural = (count, one, many = one + "s") => `${whole(count)} ${count === 1 ? one : many}`;

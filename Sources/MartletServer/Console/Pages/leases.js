@@ -1,46 +1,32 @@
 // Leases: what is left of them, the keys that end with them, and ending one by hand.
 
 import { bytesOf, call, shown } from "./api.js";
-import { ask, byID, make, plural, say, span } from "./dom.js";
+import { Refreshed, ask, byID, make, plural, say, span } from "./dom.js";
 
-const REFRESH = 3000;
 /// Of more leases than these only the number is told.
 const SHOWN = 100;
 const KEYS = 8;
 
-export class Leases {
-  enter() {
-    this.isShown = true;
-    this.refresh();
+export class Leases extends Refreshed {
+  constructor() {
+    super("lease-count");
   }
 
-  leave() {
-    this.isShown = false;
-    clearTimeout(this.timer);
-  }
-
-  async refresh() {
-    clearTimeout(this.timer);
-    try {
-      const ids = ((await call("lease/leases", {})).leases ?? []).map((lease) => lease.ID);
-      const asked = ids.slice(0, SHOWN).map((id) => call("lease/timetolive", { ID: id, keys: true }));
-      const found = await Promise.all(asked);
-      if (!this.isShown) return;
-      const more = ids.length > SHOWN ? `, the first ${SHOWN} of them` : "";
-      say(byID("lease-count"), plural(ids.length, "lease") + more);
-      const rows = found.filter((lease) => Number(lease.TTL) >= 0).sort((a, b) => Number(a.TTL) - Number(b.TTL));
-      // Not while somebody is on the way to a button.
-      const isHeld = byID("lease-rows").contains(document.activeElement);
-      if (!isHeld || !rows.length) {
-        byID("lease-rows").replaceChildren(...rows.map((lease) => this.row(lease)));
-        if (!rows.length) {
-          byID("lease-rows").append(make("tr", {}, make("td.quiet", { colSpan: 5 }, "No leases.")));
-        }
-      }
-    } catch (error) {
-      say(byID("lease-count"), error.message);
+  async load() {
+    const ids = ((await call("lease/leases", {})).leases ?? []).map((lease) => lease.ID);
+    const asked = ids.slice(0, SHOWN).map((id) => call("lease/timetolive", { ID: id, keys: true }));
+    const found = await Promise.all(asked);
+    if (!this.isShown) return;
+    const more = ids.length > SHOWN ? `, the first ${SHOWN} of them` : "";
+    say(byID("lease-count"), plural(ids.length, "lease") + more);
+    const rows = found.filter((lease) => Number(lease.TTL) >= 0).sort((a, b) => Number(a.TTL) - Number(b.TTL));
+    // Not while somebody is on the way to a button.
+    const isHeld = byID("lease-rows").contains(document.activeElement);
+    if (isHeld && rows.length) return;
+    byID("lease-rows").replaceChildren(...rows.map((lease) => this.row(lease)));
+    if (!rows.length) {
+      byID("lease-rows").append(make("tr", {}, make("td.quiet", { colSpan: 5 }, "No leases.")));
     }
-    if (this.isShown) this.timer = setTimeout(() => (document.hidden ? this.enter() : this.refresh()), REFRESH);
   }
 
   row(lease) {

@@ -1,41 +1,28 @@
 // Services: who has registered, how to reach them, and whether they are well.
 
-import { byID, make, plural, say, span } from "./dom.js";
+import { Refreshed, byID, make, plural, say, span } from "./dom.js";
 
-const REFRESH = 3000;
 /// Of more services than these only the number is told, and of more instances of one.
 const SERVICES = 50;
 const INSTANCES = 100;
 
-export class Services {
-  enter() {
-    this.isShown = true;
-    this.refresh();
+export class Services extends Refreshed {
+  constructor() {
+    super("service-count");
   }
 
-  leave() {
-    this.isShown = false;
-    clearTimeout(this.timer);
-  }
-
-  async refresh() {
-    clearTimeout(this.timer);
-    try {
-      const { services, more } = await list("../service");
-      const names = services.slice(0, SERVICES).map((service) => service.name);
-      // Those that fail their checks, too.
-      const found = await Promise.all(
-        names.map((name) => list(`../service/${encodeURIComponent(name)}?healthy=false`)));
-      if (!this.isShown) return;
-      const rest = services.length > SERVICES ? `, the first ${SERVICES} of them` : "";
-      say(byID("service-count"), plural(services.length, "service") + (more ? " and more" : "") + rest);
-      const groups = found.map(({ service, instances }) => group(service, instances));
-      byID("service-rows").replaceChildren(
-        ...(groups.length ? groups : [make("p.quiet.empty", {}, "Nothing has registered.")]));
-    } catch (error) {
-      say(byID("service-count"), error.message);
-    }
-    if (this.isShown) this.timer = setTimeout(() => this.refresh(), REFRESH);
+  async load() {
+    const { services, more } = await list("../service");
+    const names = services.slice(0, SERVICES).map((service) => service.name);
+    // Those that fail their checks, too.
+    const found = await Promise.all(
+      names.map((name) => list(`../service/${encodeURIComponent(name)}?healthy=false`)));
+    if (!this.isShown) return;
+    const rest = services.length > SERVICES ? `, the first ${SERVICES} of them` : "";
+    say(byID("service-count"), plural(services.length, "service") + (more ? " and more" : "") + rest);
+    const groups = found.map(({ service, instances }) => group(service, instances));
+    byID("service-rows").replaceChildren(
+      ...(groups.length ? groups : [make("p.quiet.empty", {}, "Nothing has registered.")]));
   }
 }
 

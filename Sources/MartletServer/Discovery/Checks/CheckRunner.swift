@@ -121,7 +121,7 @@ final class CheckRunner: @unchecked Sendable {  // used on its event loop only, 
             do throws(ReadError) {
                 try take(view.store, isFirst: isFirst)
             } catch {
-                _ = context.discoveryError(of: error)
+                _ = context.apiError(of: error)
                 return
             }
             if signal == nil {
@@ -197,7 +197,7 @@ final class CheckRunner: @unchecked Sendable {  // used on its event loop only, 
             case .forget: remove(definition, live, withDefinition: true, finish)
             }
         } catch {
-            _ = context.discoveryError(of: error)
+            _ = context.apiError(of: error)
         }
     }
 

@@ -110,6 +110,6 @@ extension DNSResponder.Source {
             var seen: Set<IPAddress> = []
             return hosts.compactMap { IPAddress($0) }.filter { seen.insert($0).inserted }
         }
-        failed = { error in _ = context.discoveryError(of: error) }
+        failed = { error in _ = context.apiError(of: error) }
     }
 }

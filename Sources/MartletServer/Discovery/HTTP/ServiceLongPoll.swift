@@ -3,41 +3,20 @@ import MVCC
 import NIOCore
 import Replica
 
-/// How many long polls of services one event loop has. On that event loop.
-final class OpenWaits: @unchecked Sendable {  // used on its event loop only
-    let eventLoop: any EventLoop
-    private let countMax: Int
-    private(set) var count = 0
-
-    init(eventLoop: any EventLoop, countMax: Int) {
-        self.eventLoop = eventLoop
-        self.countMax = countMax
-    }
-
-    func enter() -> Bool {
-        guard count < countMax else { return false }
-        count += 1
-        return true
-    }
-
-    func leave() { count -= 1 }
-}
-
 /// A list that is answered when it has changed, or when the time is up: with the whole list either way, so that who
 /// asks need not know what happened. On its event loop.
 final class ServiceLongPoll: OpenWait {
     private let routes: ServiceRoutes
     private let query: ListQuery
-    private let call: ServiceRoutes.Call
-    private let open: OpenWaits
+    private let call: APICall
+    private let open: OpenWatches
     private let watches: LoopWatches
     private var signals: [ChangeSignal] = []
     private var timer: Scheduled<Void>?
     private var isOver = false
 
     init(
-        _ routes: ServiceRoutes, _ query: ListQuery, _ call: ServiceRoutes.Call, _ open: OpenWaits,
-        _ watches: LoopWatches
+        _ routes: ServiceRoutes, _ query: ListQuery, _ call: APICall, _ open: OpenWatches, _ watches: LoopWatches
     ) {
         self.routes = routes
         self.query = query
@@ -57,7 +36,7 @@ final class ServiceLongPoll: OpenWait {
             switch result {
             case .failure(let failure):
                 letGo()
-                call.fail(DiscoveryError(failure))
+                call.fail(.ofService(failure))
             case .success(let view): wait(after: view.store.revision, for: time)
             }
         }

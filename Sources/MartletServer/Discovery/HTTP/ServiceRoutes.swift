@@ -10,7 +10,7 @@ struct ServiceRoutes: Sendable {
     let registrar: ServiceRegistrar
     let watches: WatchService
     let limits: DiscoveryLimits
-    private let waits: [OpenWaits]
+    private let open: [OpenWatches]
 
     private static let root = "/service"
 
@@ -22,7 +22,7 @@ struct ServiceRoutes: Sendable {
         self.registrar = registrar
         self.watches = watches
         self.limits = limits
-        waits = eventLoops.map { OpenWaits(eventLoop: $0, countMax: limits.waitsOfLoopMax) }
+        open = eventLoops.map { OpenWatches(eventLoop: $0, countMax: limits.waitsOfLoopMax) }
     }
 
     func register(in router: inout PlainRouter) {
@@ -35,7 +35,7 @@ struct ServiceRoutes: Sendable {
         router.on(methods, below: Self.root + "/") { [self] request, eventLoop, respond in
             let parts = request.path.dropFirst(Self.root.count + 1).split(
                 separator: "/", omittingEmptySubsequences: false)
-            handle(request, parts.map(PathPart.decoded), eventLoop, respond)
+            handle(request, parts.map { PercentCoding.text($0) }, eventLoop, respond)
         }
     }
 
@@ -43,10 +43,10 @@ struct ServiceRoutes: Sendable {
         _ request: PlainRequest, _ path: [String?], _ eventLoop: any EventLoop,
         _ respond: @escaping @Sendable (PlainResponse) -> Void
     ) {
-        let call = Call(request: request, eventLoop: eventLoop, respond: respond)
-        do throws(DiscoveryError) {
+        let call = APICall(request: request, eventLoop: eventLoop, respond: respond)
+        do throws(APIError) {
             guard !context.node.published.status.isLearner else { throw .learner }
-            let parts = try path.map { part throws(DiscoveryError) in
+            let parts = try path.map { part throws(APIError) in
                 guard let part, !part.isEmpty, part.utf8.count <= limits.foreignIDBytesMax else {
                     throw .badRequest("the path is /service, /service/NAME, /service/NAME/ID or /service/NAME/ID/renew")
                 }
@@ -69,80 +69,65 @@ struct ServiceRoutes: Sendable {
         }
     }
 
-    struct Call {
-        let request: PlainRequest
-        let eventLoop: any EventLoop
-        let respond: @Sendable (PlainResponse) -> Void
-
-        func fail(_ error: DiscoveryError) { respond(error.response) }
-    }
-
-    private func requests(_ call: Call) -> LoopRequests { context.requests(on: call.eventLoop) }
+    private func requests(_ call: APICall) -> LoopRequests { context.requests(on: call.eventLoop) }
 
     // MARK: Lists
 
-    private func list(_ service: String?, _ call: Call) throws(DiscoveryError) {
+    private func list(_ service: String?, _ call: APICall) throws(APIError) {
         let query = try ListQuery(call.request, service: service, limits: limits)
         if let wait = query.wait {
-            guard let open = waits.first(where: { $0.eventLoop === call.eventLoop }), open.enter() else {
-                throw .tooManyRequests
-            }
+            let open = open.on(call.eventLoop)
+            guard open.enter() else { throw .tooManyRequests }
             return ServiceLongPoll(self, query, call, open, watches.watches(on: call.eventLoop)).begin(for: wait)
         }
         answer(query, call)
     }
 
     /// As of now, agreed with the others.
-    func answer(_ query: ListQuery, _ call: Call) {
-        requests(call).read { result in
-            switch result {
-            case .failure(let failure): call.fail(DiscoveryError(failure))
-            case .success(let view): call.respond(response(query, in: view.store))
-            }
-        }
-    }
-
-    func response(_ query: ListQuery, in store: ReadView) -> PlainResponse {
-        let directory = ServiceDirectory(store: store, limits: limits)
-        do throws(ReadError) {
+    func answer(_ query: ListQuery, _ call: APICall) {
+        read(for: call) { (directory) throws(ReadError) in
             guard let service = query.service else {
                 let (services, isCut) = try directory.services()
-                return ServiceAnswer.services(services, isCut: isCut, at: store.revision)
+                return ServiceAnswer.services(services, isCut: isCut, at: directory.store.revision)
             }
             var instances = try directory.healthy(service)
             if query.withCritical { instances += try directory.critical(service, beside: instances) }
             for tag in query.tags { instances.removeAll { !$0.instance.has(tag: tag) } }
-            return ServiceAnswer.instances(instances, of: service, at: store.revision)
-        } catch {
-            return context.discoveryError(of: error).response
+            return ServiceAnswer.instances(instances, of: service, at: directory.store.revision)
         }
     }
 
-    private func get(_ service: String, _ id: String, _ call: Call) throws(DiscoveryError) {
+    /// Answers with what is read of all that was acknowledged before now.
+    private func read(
+        for call: APICall, _ response: @escaping (ServiceDirectory) throws(ReadError) -> PlainResponse
+    ) {
         requests(call).read { result in
             switch result {
-            case .failure(let failure): call.fail(DiscoveryError(failure))
+            case .failure(let failure): call.fail(.ofService(failure))
             case .success(let view):
                 do throws(ReadError) {
-                    let directory = ServiceDirectory(store: view.store, limits: limits)
-                    guard let found = try directory.instance(service, id) else {
-                        return call.fail(Self.notThere(service, id))
-                    }
-                    call.respond(ServiceAnswer.instance(found, at: view.store.revision))
+                    call.respond(try response(ServiceDirectory(store: view.store, limits: limits)))
                 } catch {
-                    call.fail(context.discoveryError(of: error))
+                    call.fail(context.apiError(of: error))
                 }
             }
         }
     }
 
-    private static func notThere(_ service: String, _ id: String) -> DiscoveryError {
+    private func get(_ service: String, _ id: String, _ call: APICall) throws(APIError) {
+        read(for: call) { (directory) throws(ReadError) in
+            guard let found = try directory.instance(service, id) else { return Self.notThere(service, id).response }
+            return ServiceAnswer.instance(found, at: directory.store.revision)
+        }
+    }
+
+    private static func notThere(_ service: String, _ id: String) -> APIError {
         .notFound("\(service) has no instance \(id)")
     }
 
     // MARK: Changes
 
-    private func put(_ service: String, _ id: String, _ call: Call) throws(DiscoveryError) {
+    private func put(_ service: String, _ id: String, _ call: APICall) throws(APIError) {
         try ServiceName.check(service, "a service")
         try ServiceName.check(id, "an instance")
         let registration = try ServiceRegistration.read(call.request.body.readableBytesView, limits: limits)
@@ -158,7 +143,7 @@ struct ServiceRoutes: Sendable {
         }
     }
 
-    private func delete(_ service: String, _ id: String, _ call: Call) throws(DiscoveryError) {
+    private func delete(_ service: String, _ id: String, _ call: APICall) throws(APIError) {
         registrar.deregister(service, id, requests(call)) { result in
             switch result {
             case .failure(let error): call.fail(error)
@@ -168,7 +153,7 @@ struct ServiceRoutes: Sendable {
         }
     }
 
-    private func renew(_ service: String, _ id: String, _ call: Call) throws(DiscoveryError) {
+    private func renew(_ service: String, _ id: String, _ call: APICall) throws(APIError) {
         registrar.renew(service, id, requests(call)) { result in
             switch result {
             case .failure(let error): call.fail(error)
@@ -179,26 +164,6 @@ struct ServiceRoutes: Sendable {
                 call.respond(ServiceAnswer.renewed(renewed.lease, renewed.ttlSeconds, at: renewed.revision))
             }
         }
-    }
-}
-
-/// One part of a path without %XX; nil where that is not UTF-8, or there is a "%" that begins nothing.
-enum PathPart {
-    static func decoded(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else {
-                return nil
-            }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        return String(validating: bytes, as: UTF8.self)
     }
 }
 
@@ -216,7 +181,7 @@ struct ListQuery: Sendable {
 
     private static let items = ["tag", "healthy", "wait", "index", "timeout"]
 
-    init(_ request: PlainRequest, service: String?, limits: DiscoveryLimits) throws(DiscoveryError) {
+    init(_ request: PlainRequest, service: String?, limits: DiscoveryLimits) throws(APIError) {
         self.service = service
         for item in request.query.split(separator: "&") {
             let name = String(item.prefix { $0 != "=" })
@@ -250,7 +215,7 @@ struct ListQuery: Sendable {
         if wants { wait = min(time, limits.waitMax) }
     }
 
-    private static func flag(_ name: String, _ text: String) throws(DiscoveryError) -> Bool {
+    private static func flag(_ name: String, _ text: String) throws(APIError) -> Bool {
         switch text {
         case "", "1", "true": return true
         case "0", "false": return false
@@ -258,7 +223,7 @@ struct ListQuery: Sendable {
         }
     }
 
-    private static func time(_ name: String, _ text: String) throws(DiscoveryError) -> TimeAmount {
+    private static func time(_ name: String, _ text: String) throws(APIError) -> TimeAmount {
         if let duration = GoDuration.parse(text) { return TimeAmount(duration) }
         if let seconds = Int64(text), (0...1_000_000).contains(seconds) { return .seconds(seconds) }
         throw .badRequest("\"\(name)\" is a time such as 30s, not \"\(text)\"")

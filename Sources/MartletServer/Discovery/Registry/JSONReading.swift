@@ -54,7 +54,7 @@ enum JSONReading {
     /// - Throws: a sentence that names the field.
     static func decode<Value: Decodable>(
         _ type: Value.Type, from bytes: some Collection<UInt8>
-    ) throws(DiscoveryError) -> Value {
+    ) throws(APIError) -> Value {
         do {
             return try JSONDecoder().decode(type, from: Data(bytes))
         } catch let error as DecodingError {

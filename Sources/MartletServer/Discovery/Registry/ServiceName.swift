@@ -17,7 +17,7 @@ enum ServiceName {
     static let rule = "1 to 63 of a-z, 0-9 and \"-\", with no \"-\" at either end"
 
     /// For names that are written into keys.
-    static func check(_ text: String, _ what: String) throws(DiscoveryError) {
+    static func check(_ text: String, _ what: String) throws(APIError) {
         guard isLabel(text) else { throw .badRequest("\"\(text)\" cannot be the name of \(what), which is \(rule)") }
     }
 

@@ -1,5 +1,4 @@
 import MVCC
-import NIOCore
 import Raft
 import Replica
 
@@ -13,7 +12,7 @@ struct ServiceRegistrar: Sendable {
     let ttlMin: Int64
     let checksAreOn: Bool
 
-    typealias Done<Value> = (Swift.Result<Value, DiscoveryError>) -> Void
+    typealias Done<Value> = (Swift.Result<Value, APIError>) -> Void
 
     struct Registered {
         var instance: FoundInstance
@@ -38,7 +37,7 @@ struct ServiceRegistrar: Sendable {
                     guard attempt < limits.attemptsMax else {
                         return done(
                             .failure(
-                                DiscoveryError(
+                                APIError(
                                     409, "conflict",
                                     "\(service)/\(id) is being registered by somebody else at the same time")))
                     }
@@ -69,7 +68,7 @@ struct ServiceRegistrar: Sendable {
     ) {
         requests.read { result in
             switch result {
-            case .failure(let failure): done(.failure(DiscoveryError(failure)))
+            case .failure(let failure): done(.failure(.ofService(failure)))
             case .success(let view):
                 do throws(ReadError) {
                     let directory = ServiceDirectory(store: view.store, limits: limits)
@@ -81,7 +80,7 @@ struct ServiceRegistrar: Sendable {
                                 checkCount: countsChecks ? try directory.checkCount() : 0,
                                 revision: view.store.revision)))
                 } catch {
-                    done(.failure(context.discoveryError(of: error)))
+                    done(.failure(context.apiError(of: error)))
                 }
             }
         }
@@ -106,7 +105,7 @@ struct ServiceRegistrar: Sendable {
         guard seen.check != nil || seen.checkCount < DiscoveryLimits.checksMax else {
             return done(
                 .failure(
-                    DiscoveryError(
+                    APIError(
                         409, "too_many_checks", "the cluster checks \(DiscoveryLimits.checksMax) instances at most")))
         }
         let put = Operation.put(PutOperation(key: ServiceLayout.checkKey(service, id), value: value))
@@ -168,7 +167,7 @@ struct ServiceRegistrar: Sendable {
         }
         requests.renewals.renew(live.lease) { result in
             switch result {
-            case .failure(let failure): done(.failure(DiscoveryError(failure)))
+            case .failure(let failure): done(.failure(.ofService(failure)))
             case .success(let renewal) where renewal.ttl == 0: writeUnderNew()
             case .success(let renewal):
                 // Nothing to write: a renewal costs no revision.
@@ -207,7 +206,7 @@ struct ServiceRegistrar: Sendable {
                 guard let lease = seen.live?.lease, lease != .none else { return done(.success(nil)) }
                 requests.renewals.renew(lease) { result in
                     switch result {
-                    case .failure(let failure): done(.failure(DiscoveryError(failure)))
+                    case .failure(let failure): done(.failure(.ofService(failure)))
                     case .success(let renewal):
                         done(.success(renewal.ttl == 0 ? nil : (lease, renewal.ttl, renewal.revision)))
                     }
@@ -236,7 +235,7 @@ struct ServiceRegistrar: Sendable {
                     case .success(nil) where attempt < limits.attemptsMax:
                         deregister(service, id, requests, attempt: attempt + 1, done)
                     case .success(nil):
-                        done(.failure(DiscoveryError(409, "conflict", "\(service)/\(id) changes all the time")))
+                        done(.failure(APIError(409, "conflict", "\(service)/\(id) changes all the time")))
                     case .success(let revision?):
                         // Whoever keeps it alive learns that it is over. The caller's own lease is his.
                         if let live = seen.live, live.lease != .none, seen.instance?.ttlSeconds != nil {
@@ -252,7 +251,7 @@ struct ServiceRegistrar: Sendable {
     // MARK: Pieces
 
     func grant(_ ttl: Int64, _ requests: LoopRequests, attempt: Int = 1, _ done: @escaping Done<Lease>) {
-        withSpace(SpaceQuota.leaseBytes, requests) { hasSpace in
+        context.withSpace(SpaceQuota.leaseBytes, through: requests) { hasSpace in
             guard hasSpace else { return done(.failure(.noSpace)) }
             proposeGrant(ttl, requests, attempt, done)
         }
@@ -267,11 +266,11 @@ struct ServiceRegistrar: Sendable {
                 case .granted(let lease): done(.success(lease))
                 case .failed(.leaseExists) where attempt < limits.attemptsMax:
                     grant(ttl, requests, attempt: attempt + 1, done)
-                case .failed(let error): done(.failure(DiscoveryError(error)))
+                case .failed(let error): done(.failure(APIError(error)))
                 default: done(.failure(.anotherKind))
                 }
             case .success: done(.failure(.anotherKind))
-            case .failure(let failure): done(.failure(DiscoveryError(failure)))
+            case .failure(let failure): done(.failure(.ofService(failure)))
             }
         }
     }
@@ -279,7 +278,7 @@ struct ServiceRegistrar: Sendable {
     /// The revision of the transaction; nil where its comparisons did not hold.
     func commit(_ transaction: Transaction, _ requests: LoopRequests, _ done: @escaping Done<Revision?>) {
         guard transaction.hasPuts else { return propose(transaction, requests, done) }
-        withSpace(SpaceQuota.growth(of: transaction), requests) { hasSpace in
+        context.withSpace(SpaceQuota.growth(of: transaction), through: requests) { hasSpace in
             guard hasSpace else { return done(.failure(.noSpace)) }
             propose(transaction, requests, done)
         }
@@ -293,43 +292,12 @@ struct ServiceRegistrar: Sendable {
                 switch outcome.result {
                 case .transaction(let answer):
                     done(.success(answer.succeeded ? answer.revision ?? outcome.revision : nil))
-                case .failed(let error): done(.failure(DiscoveryError(error)))
+                case .failed(let error): done(.failure(APIError(error)))
                 default: done(.failure(.anotherKind))
                 }
             case .success: done(.failure(.anotherKind))
-            case .failure(let failure): done(.failure(DiscoveryError(failure)))
+            case .failure(let failure): done(.failure(.ofService(failure)))
             }
-        }
-    }
-}
-
-extension ServiceRegistrar {
-    /// Whether there is room below the quota; where there is none after all, the alarm has been raised (M1).
-    private func withSpace(_ growth: Int, _ requests: LoopRequests, _ done: @escaping (_ hasSpace: Bool) -> Void) {
-        let space = context.space
-        if space.admits(growth) { return done(true) }
-        let alarm = Alarm(.noSpace, member: context.memberID.rawValue)
-        guard !context.node.published.view.alarms.contains(alarm) else { return done(false) }
-        context.measureSpaceAnew(on: requests.eventLoop) {
-            if space.admits(growth) { return done(true) }
-            guard space.beginRaising() else { return done(false) }
-            let payload = AlarmCommandCodec.encode(.activate(alarm), prefixBytes: LoopRequests.commandPrefixBytes)
-            requests.propose(payload, in: .alarm) { _ in
-                space.endRaising()
-                done(false)
-            }
-        }
-    }
-}
-
-extension ServiceContext {
-    /// A read that failed. Where the fault is this member's own data, nothing more it says can be trusted.
-    func discoveryError(of error: ReadError) -> DiscoveryError {
-        switch error {
-        case .request(let error): return DiscoveryError(error)
-        case .state(let error):
-            node.fail(NodeFailure(part: .engine, reason: "\(error)"))
-            return DiscoveryError(500, "corrupt", "this member's data is damaged: it stops")
         }
     }
 }

@@ -15,9 +15,9 @@ struct ServiceRegistration: Decodable, Sendable {
 
     static func read(
         _ bytes: some Collection<UInt8>, limits: DiscoveryLimits = DiscoveryLimits()
-    ) throws(DiscoveryError) -> ServiceRegistration {
+    ) throws(APIError) -> ServiceRegistration {
         guard bytes.count <= limits.bodyBytesMax else {
-            throw DiscoveryError(413, "too_large", "a registration has at most \(limits.bodyBytesMax) bytes")
+            throw APIError(413, "too_large", "a registration has at most \(limits.bodyBytesMax) bytes")
         }
         guard !bytes.isEmpty else {
             throw .badRequest(#"the body is missing: {"address":"10.0.0.1","port":8080} is the shortest one"#)
@@ -67,7 +67,7 @@ struct ServiceRegistration: Decodable, Sendable {
         }
     }
 
-    private func check(_ limits: DiscoveryLimits) throws(DiscoveryError) {
+    private func check(_ limits: DiscoveryLimits) throws(APIError) {
         guard instance.ip != nil || isName(instance.address) else {
             throw .badRequest("\"\(instance.address)\" is neither an IP address nor the name of a host")
         }

@@ -247,8 +247,8 @@ struct KeyOperations: Sendable {
         let first = transaction(lease)
         guard first.hasPuts else { return propose(first, attempt: 1, lease, ttl, transaction, on: eventLoop, done) }
         let growth = SpaceQuota.growth(of: first) + (ttl == nil ? 0 : SpaceQuota.leaseBytes)
-        context.withSpace(growth, on: eventLoop) { hasSpace in
-            guard hasSpace else { return done(.failure(APIError(RequestError.noSpace))) }
+        context.withSpace(growth, through: context.requests(on: eventLoop)) { hasSpace in
+            guard hasSpace else { return done(.failure(.noSpace)) }
             propose(first, attempt: 1, lease, ttl, transaction, on: eventLoop, done)
         }
     }

@@ -70,16 +70,8 @@ struct KeyRoutes: Sendable {
         try Self.needKey(key)
         let conditions = try Conditions(call.request)
         let revision = try items.number("rev", from: 0, to: .max) ?? 0
-        api.keys.view(level, on: call.eventLoop) { result in
-            switch result {
-            case .failure(let error): call.fail(error)
-            case .success(let view):
-                do throws(ReadError) {
-                    call.respond(try read(key, at: Revision(revision), conditions, in: view.store, call))
-                } catch {
-                    call.fail(api.context.apiError(of: error))
-                }
-            }
+        api.read(level, for: call) { (view) throws(ReadError) in
+            try read(key, at: Revision(revision), conditions, in: view, call)
         }
     }
 
@@ -118,21 +110,11 @@ struct KeyRoutes: Sendable {
     }
 
     private func list(_ page: KeyPage, _ level: ReadLevel, _ call: APICall) {
-        api.keys.view(level, on: call.eventLoop) { result in
-            switch result {
-            case .failure(let error): call.fail(error)
-            case .success(let view):
-                do throws(ReadError) {
-                    let json = try page.read(in: view.store, limits: api.limits)
-                    call.respond(
-                        PlainResponse(
-                            status: 200, contentType: "application/json", body: json.buffer,
-                            fields: KeyAnswer.fields(ofRevision: view.store.revision.rawValue)
-                                + [("cache-control", "no-cache")]))
-                } catch {
-                    call.fail(api.context.apiError(of: error))
-                }
-            }
+        api.read(level, for: call) { (view) throws(ReadError) in
+            PlainResponse(
+                status: 200, contentType: "application/json",
+                body: try page.read(in: view, limits: api.limits).buffer,
+                fields: KeyAnswer.fields(ofRevision: view.revision.rawValue) + [("cache-control", "no-cache")])
         }
     }
 

@@ -171,17 +171,7 @@ struct LeaseRoutes: Sendable {
         let level = try ReadLevel(items)
         let prefix = try name(try form(call, ["prefix"]).bytes("prefix"), "prefix (a field of the form)")
         if let response = try api.redirection(of: call.request, items, level) { return call.respond(response) }
-        api.keys.view(level, on: call.eventLoop) { result in
-            switch result {
-            case .failure(let error): call.fail(error)
-            case .success(let view):
-                do throws(ReadError) {
-                    call.respond(try find(prefix, in: view.store))
-                } catch {
-                    call.fail(api.context.apiError(of: error))
-                }
-            }
-        }
+        api.read(level, for: call) { (view) throws(ReadError) in try find(prefix, in: view) }
     }
 
     private func find(_ prefix: [UInt8], in view: ReadView) throws(ReadError) -> PlainResponse {
@@ -239,17 +229,7 @@ struct LeaseRoutes: Sendable {
         let items = try query(call, ["level"])
         let level = try ReadLevel(items)
         if let response = try api.redirection(of: call.request, items, level) { return call.respond(response) }
-        api.keys.view(level, on: call.eventLoop) { result in
-            switch result {
-            case .failure(let error): call.fail(error)
-            case .success(let view):
-                do throws(ReadError) {
-                    call.respond(try timeToLive(of: id, in: view.store))
-                } catch {
-                    call.fail(api.context.apiError(of: error))
-                }
-            }
-        }
+        api.read(level, for: call) { (view) throws(ReadError) in try timeToLive(of: id, in: view) }
     }
 
     private func timeToLive(of id: LeaseID, in view: ReadView) throws(ReadError) -> PlainResponse {

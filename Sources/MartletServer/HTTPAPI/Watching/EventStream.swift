@@ -112,8 +112,7 @@ final class EventStream: PlainStreamReceiver, OpenWait, EventReader {
         if hasBegun {
             finish()
         } else {
-            refuse(
-                APIError(503, "stopped", "this member stops: ask another one", fields: [("retry-after", "1")]))
+            refuse(.stopped)
         }
     }
 

@@ -2,7 +2,6 @@ import EtcdAPI
 import MVCC
 import NIOCore
 import Replica
-import Synchronization
 
 /// Who reads events, and how far behind he is with it.
 protocol EventReader: AnyObject {
@@ -80,41 +79,8 @@ final class KeyEventFeed: WatchOutlet {
     }
 
     func send(_ events: WatchEventBytes, to id: Int64, at revision: Revision, isFragment: Bool) {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(events.byteCount)
-        for piece in events.pieces { bytes.append(contentsOf: events.arena[piece]) }
-        do {
-            // What the watch's encoder wrote is the list of a response.
-            var owned = try bytes.withUnsafeBytes { bytes throws(WireError) in
-                try WatchResponseView(decoding: bytes).events.map(\.owned)
-            }
-            if hidesReserved { owned.removeAll { ReservedKeys.holds($0.kv?.key ?? []) } }
-            if !owned.isEmpty { tell(.events(owned)) }
-        } catch {
-            preconditionFailure("events that this process encoded cannot be decoded: \(error)")
-        }
+        var events = events.decoded
+        if hidesReserved { events.removeAll { ReservedKeys.holds($0.kv?.key ?? []) } }
+        if !events.isEmpty { tell(.events(events)) }
     }
-}
-
-/// How many watches of the HTTP API are open on one event loop. They come and go on it only.
-final class OpenWatches: Sendable {
-    let eventLoop: any EventLoop
-    private let countMax: Int
-    private let number = Atomic<Int>(0)
-    /// On any thread.
-    var count: Int { number.load(ordering: .relaxed) }
-
-    init(eventLoop: any EventLoop, countMax: Int) {
-        self.eventLoop = eventLoop
-        self.countMax = countMax
-    }
-
-    /// Who gets a place gives it back with ``leave()``.
-    func enter() -> Bool {
-        guard count < countMax else { return false }
-        number.wrappingAdd(1, ordering: .relaxed)
-        return true
-    }
-
-    func leave() { number.wrappingSubtract(1, ordering: .relaxed) }
 }

@@ -110,9 +110,7 @@ final class LongPoll: OpenWait, EventReader {
                 fields: KeyAnswer.fields(ofRevision: seen) + [("x-martlet-event", "none")]))
     }
 
-    func end(_ status: GRPCStatus) {
-        finish(APIError(503, "stopped", "this member stops: ask another one", fields: [("retry-after", "1")]).response)
-    }
+    func end(_ status: GRPCStatus) { finish(APIError.stopped.response) }
 
     private func finish(_ response: PlainResponse) {
         guard !isOver else { return }

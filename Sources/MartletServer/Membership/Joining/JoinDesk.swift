@@ -49,17 +49,9 @@ struct JoinDesk: Sendable {
         } catch {
             return respond(.failure(error))
         }
-        context.requests(on: eventLoop).read { result in
-            switch result {
-            case .failure(let failure): respond(.failure(advice.refusal(.failed(failure))))
-            case .success(let view):
-                do throws(JoinRefusal) {
-                    let place = try JoinPlace.find(for: question, at: urls, by: asker, in: view)
-                    take(place, question, urls, view, on: eventLoop, respond)
-                } catch {
-                    respond(.failure(error))
-                }
-            }
+        read(on: eventLoop, respond) { (view) throws(JoinRefusal) in
+            let place = try JoinPlace.find(for: question, at: urls, by: asker, in: view)
+            take(place, question, urls, view, on: eventLoop, respond)
         }
     }
 
@@ -143,17 +135,9 @@ struct JoinDesk: Sendable {
         } catch {
             return respond(.failure(error))
         }
-        context.requests(on: eventLoop).read { result in
-            switch result {
-            case .failure(let failure): respond(.failure(advice.refusal(.failed(failure))))
-            case .success(let view):
-                do throws(JoinRefusal) {
-                    let step = try replacementStep(question, urls, in: view)
-                    make(step, question.name ?? "", view, on: eventLoop, respond)
-                } catch {
-                    respond(.failure(error))
-                }
-            }
+        read(on: eventLoop, respond) { (view) throws(JoinRefusal) in
+            let step = try replacementStep(question, urls, in: view)
+            make(step, question.name ?? "", view, on: eventLoop, respond)
         }
     }
 
@@ -258,6 +242,24 @@ struct JoinDesk: Sendable {
         let rules = changes.rules
         return QuorumAdvice(
             view: context.node.published.view, isPresent: { $0 == rules.own || rules.connectedFor($0) != nil })
+    }
+
+    /// Goes on with all that was acknowledged before now, or answers why not.
+    private func read<Answer>(
+        on eventLoop: any EventLoop, _ respond: @escaping Respond<Answer>,
+        _ proceed: @escaping (ReplicaView) throws(JoinRefusal) -> Void
+    ) {
+        context.requests(on: eventLoop).read { result in
+            switch result {
+            case .failure(let failure): respond(.failure(advice.refusal(.failed(failure))))
+            case .success(let view):
+                do throws(JoinRefusal) {
+                    try proceed(view)
+                } catch {
+                    respond(.failure(error))
+                }
+            }
+        }
     }
 
     private func change(

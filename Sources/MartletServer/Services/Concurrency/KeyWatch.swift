@@ -60,17 +60,6 @@ final class KeyWatch: WatchOutlet {
     }
 
     func send(_ events: WatchEventBytes, to id: Int64, at revision: Revision, isFragment: Bool) {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(events.byteCount)
-        for piece in events.pieces { bytes.append(contentsOf: events.arena[piece]) }
-        do {
-            // What the watch's encoder wrote is the list of a response.
-            let owned = try bytes.withUnsafeBytes { bytes throws(WireError) in
-                try WatchResponseView(decoding: bytes).events.map(\.owned)
-            }
-            tell(.events(owned, through: revision))
-        } catch {
-            preconditionFailure("events that this process encoded cannot be decoded: \(error)")
-        }
+        tell(.events(events.decoded, through: revision))
     }
 }
