@@ -86,7 +86,7 @@ final class FrontDoor: Sendable {
             })
         metrics.register(
             MetricFamily(.gauge, "martlet_http_watches", "Long polls and event streams that are open.") {
-                Double(parts.httpAPI.openWatchCount)
+                Double(parts.httpAPI.openWatchCount + parts.discovery.routes.openCount)
             })
         metrics.register(
             MetricFamily(.gauge, "martlet_grpc_connections", "Connections of HTTP/2 that are open.") { [grpc] in

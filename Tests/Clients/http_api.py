@@ -13,6 +13,7 @@ import time
 import unittest
 import urllib.parse
 
+from support.events import EventStream
 from support.processes import (
     ETCD_DIRECTORY,
     MARTLET,
@@ -76,46 +77,6 @@ def eventually(check, seconds=10):
         if time.monotonic() > end:
             return False
         time.sleep(0.05)
-
-
-class EventStream:
-    """A client of text/event-stream, on a socket."""
-
-    def __init__(self, port, path, **headers):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.connection.request("GET", path, headers={"accept": "text/event-stream", **names})
-        self.answer = self.connection.getresponse()
-        self.id = None
-        self.retry = None
-
-    def close(self):
-        self.connection.close()
-        self.answer.close()
-
-    def next(self):
-        """The next event as (type, id as of it, data); what has no data is no event."""
-        kind, data = "message", []
-        while True:
-            line = self.answer.readline().decode()
-            if not line:
-                raise EOFError
-            line = line.rstrip("\n")
-            if not line:
-                if data:
-                    return kind, self.id, json.loads("\n".join(data))
-                kind, data = "message", []
-                continue
-            name, _, value = line.partition(":")
-            value = value.removeprefix(" ")
-            if name == "event":
-                kind = value
-            elif name == "data":
-                data.append(value)
-            elif name == "id":
-                self.id = int(value)
-            elif name == "retry":
-                self.retry = int(value)
 
 
 @unittest.skipUnless(CURL, "there is no curl")

@@ -16,6 +16,7 @@ import unittest
 import urllib.error
 import urllib.request
 
+from support.events import EventStream
 from support.processes import MARTLET, ROOT, Cluster, Member, environment, free_port, run_to_end, scratch
 
 DIG = shutil.which("dig")
@@ -243,6 +244,10 @@ class Registrations(WithMember):
             ("GET", "bad?tags=x", None, 400, "bad_request"),
             ("GET", "bad?wait=soon", None, 400, "bad_request"),
             ("GET", "bad?wait&index=-1", None, 400, "bad_request"),
+            ("GET", "Bad_Name", None, 400, "bad_request"),
+            ("GET", "Bad_Name?healthy=false", None, 400, "bad_request"),
+            ("GET", "Bad_Name?wait=10s", None, 400, "bad_request"),
+            ("GET", "Bad_Name?wait=10s&index=1", None, 400, "bad_request"),
         ]:
             with self.subTest(method=method, path=path[:30], body=str(body)[:60]):
                 found, answer, fields = ask(self.member, method, f"/service/{path}", body)
@@ -306,6 +311,216 @@ for event in events:
             process.kill()
             process.wait()
             process.stdout.close()
+
+
+def quiet(stream, seconds):
+    """Whether nothing is told for so long."""
+    stream.connection.sock.settimeout(seconds)
+    try:
+        return not stream.next()
+    except TimeoutError:
+        return True
+    finally:
+        if stream.connection.sock:
+            stream.connection.sock.settimeout(15)
+
+
+class Streams(WithMember):
+    def stream(self, path, **headers):
+        stream = EventStream(self.member.client_port, path, **headers)
+        self.addCleanup(stream.close)
+        return stream
+
+    def told(self, stream):
+        kind, revision, data = stream.next()
+        self.assertEqual((kind, revision), ("instances", data["revision"]))
+        return [instance["id"] for instance in data["instances"]]
+
+    def ask_events(self, path, **headers):
+        names = {"accept": "text/event-stream", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        request = urllib.request.Request(f"http://{self.member.endpoint}{path}", headers=names)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.headers
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+
+    def revision(self):
+        return int(ask(self.member, "GET", "/service")[2]["x-martlet-revision"])
+
+    def test_the_list_and_then_each_change(self):
+        self.put("told/a", {"address": "10.0.0.1", "port": 1})
+        stream = self.stream("/service/told")
+        self.assertEqual(stream.answer.status, 200)
+        self.assertEqual(stream.answer.headers["content-type"], "text/event-stream")
+        self.assertEqual(self.told(stream), ["a"])
+        self.assertEqual(stream.retry, 2000)
+        self.assertEqual(stream.id, int(stream.answer.headers["x-martlet-revision"]))
+        self.put("told/b", {"address": "10.0.0.2", "port": 1})
+        self.assertEqual(self.told(stream), ["a", "b"])
+        _, answer, _ = ask(self.member, "GET", "/service/told")
+        ask(self.member, "DELETE", "/service/told/a")
+        kind, revision, data = stream.next()
+        self.assertGreater(revision, answer["revision"])
+        self.assertEqual(data["instances"], [item for item in answer["instances"] if item["id"] == "b"])
+        # A lease that runs out is a change as well; a renewal is none, nor is what happens to others.
+        self.put("told/c", {"address": "10.0.0.3", "port": 1, "ttl": 2})
+        self.assertEqual(self.told(stream), ["b", "c"])
+        self.assertEqual(ask(self.member, "POST", "/service/told/b/renew")[0], 200)
+        self.put("told-not/d", {"address": "10.0.0.3", "port": 1})
+        self.assertEqual(self.told(stream), ["b"])
+        self.assertIs(quiet(stream, 1), True)
+
+    def test_names_and_tags(self):
+        names, tagged = self.stream("/service"), self.stream("/service/tagged?tag=v1")
+        self.assertEqual(names.next()[0], "services")
+        self.assertEqual(self.told(tagged), [])
+        self.put("tagged/a", {"address": "10.0.0.1", "port": 1, "tags": ["v2"]})
+        kind, revision, data = names.next()
+        self.assertEqual((kind, revision), ("services", data["revision"]))
+        self.assertIn({"name": "tagged", "healthy": 1, "checked": 0}, data["services"])
+        self.put("tagged/a", {"address": "10.0.0.1", "port": 2, "tags": ["v1"]})
+        self.assertEqual(self.told(tagged), ["a"])
+        self.assertIs(quiet(names, 1), True)
+
+    def test_one_that_comes_back_goes_on(self):
+        self.put("back/a", {"address": "10.0.0.1", "port": 1})
+        stream = self.stream("/service/back")
+        self.told(stream)
+        seen = stream.id
+        for query, names in (("", {"Last_Event_ID": str(seen)}), (f"?index={seen}", {})):
+            again = self.stream("/service/back" + query, **names)
+            self.assertIs(quiet(again, 0.5), True)
+            self.assertEqual(again.id, seen)
+        again = self.stream(f"/service/back?index={seen + 1000}", Last_Event_ID=str(seen))
+        self.put("back/b", {"address": "10.0.0.2", "port": 1})
+        self.assertEqual(self.told(again), ["a", "b"])
+        self.assertEqual(self.told(self.stream("/service/back", Last_Event_ID=str(seen))), ["a", "b"])
+        # Of another cluster: later than all there is.
+        self.assertEqual(self.told(self.stream("/service/back", Last_Event_ID=str(self.revision() + 1000))), ["a", "b"])
+
+    def test_what_has_been_compacted_is_no_gap(self):
+        self.put("cut/a", {"address": "10.0.0.1", "port": 1})
+        seen = self.revision()
+        self.put("cut/b", {"address": "10.0.0.2", "port": 1})
+        self.put("elsewhere/x", {"address": "10.0.0.2", "port": 1})
+        ask(self.member, "POST", "/v3/kv/compaction", {"revision": str(self.revision())})
+        stream = self.stream("/service/cut", Last_Event_ID=str(seen))
+        self.assertEqual(self.told(stream), ["a", "b"])
+        # And it goes on.
+        for number in range(3):
+            ask(self.member, "DELETE", f"/service/cut/{'ab'[number % 2]}")
+            if number == 2:
+                self.put("cut/c", {"address": "10.0.0.3", "port": 1})
+            self.assertEqual(self.told(stream), [["b"], [], ["c"]][number])
+
+    def test_a_check_that_fails(self):
+        backend = Backend()
+        self.addCleanup(backend.close)
+        healthy, all_ = self.stream("/service/ill"), self.stream("/service/ill?healthy=false")
+        self.assertEqual((self.told(healthy), self.told(all_)), ([], []))
+        self.put("ill/a", {"address": "127.0.0.1", "port": backend.port,
+                           "check": {"type": "http", "interval": 1, "timeout": "500ms", "failures": 1}})
+        self.assertEqual(all_.next()[2]["instances"][0]["status"], "critical")
+        self.assertEqual(self.told(healthy), ["a"])
+        self.assertEqual(all_.next()[2]["instances"][0]["status"], "passing")
+        backend.server.status = 500
+        self.assertEqual(self.told(healthy), [])
+        self.assertEqual(all_.next()[2]["instances"][0]["status"], "critical")
+
+    def test_what_is_refused(self):
+        for path, names in [
+            ("/service/Bad_Name", {}), (f"/service/Bad_Name?index={self.revision()}", {}), ("/service/web?wait=5s", {}),
+            ("/service/web?timeout=5s", {}), ("/service/web?tags=x", {}), ("/service/web?index=-1", {}),
+            ("/service/web", {"Last_Event_ID": "x"}), ("/service/web", {"Last_Event_ID": "-1"}), ("/service/%ff", {}),
+        ]:
+            with self.subTest(path=path, names=names):
+                status, answer = self.ask_events(path, **names)
+                self.assertEqual((status, answer["error"]), (400, "bad_request"))
+        # As registering says it.
+        refusal = self.put("Bad_Name/x", {"address": "10.0.0.1", "port": 1}, 400)["message"]
+        for path in ("/service/Bad_Name", "/service/Bad_Name?wait=10s"):
+            self.assertEqual(ask(self.member, "GET", path)[1]["message"], refusal)
+        self.assertEqual(self.ask_events("/service/Bad_Name")[1]["message"], refusal)
+        # One instance is no list; other methods are what they were.
+        self.put("one-only/a", {"address": "10.0.0.1", "port": 1})
+        status, headers = self.ask_events("/service/one-only/a")
+        self.assertEqual((status, headers["content-type"]), (200, "application/json"))
+        # What a client of etcd has named otherwise is a service all the same.
+        import base64
+
+        code = lambda text: base64.b64encode(text.encode()).decode()
+        ask(self.member, "POST", "/v3/kv/put",
+            {"key": code("services/Foreign_One/x"), "value": code('{"Op":0,"Addr":"10.0.0.2:50051"}')})
+        self.assertEqual(ids(self.member, "Foreign_One"), ["x"])
+        self.assertEqual(self.told(self.stream("/service/Foreign_One")), ["x"])
+
+    def test_many_changes_are_few_lists(self):
+        stream = self.stream("/service/burst")
+        self.assertEqual(self.told(stream), [])
+        changes = 300
+        begin = time.monotonic()
+        for number in range(changes):
+            self.put(f"burst/i{number:03}", {"address": "10.0.0.1", "port": 1})
+        took = time.monotonic() - begin
+        lists, last = 0, []
+        while len(last) < changes:
+            found = self.told(stream)
+            self.assertGreater(len(found), len(last))
+            lists, last = lists + 1, found
+        self.assertLessEqual(lists, took / 0.1 + 3)
+        self.assertIs(quiet(stream, 0.5), True)
+
+    def test_a_reader_that_does_not_read(self):
+        meta = {f"m{number}": "x" * 900 for number in range(16)}
+        for number in range(20):
+            self.put(f"slow/i{number}", {"address": "10.0.0.1", "port": 1, "meta": meta, "ttl": 3600})
+        before = self.member.own_bytes()
+        slow = []
+        for _ in range(20):
+            reader = socket.socket()
+            self.addCleanup(reader.close)
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect(("127.0.0.1", self.member.client_port))
+            reader.sendall(b"GET /service/slow HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n")
+            slow.append(reader)
+        deadline = time.monotonic() + 8
+        port = 2
+        while time.monotonic() < deadline:
+            self.put("slow/i0", {"address": "10.0.0.1", "port": port, "meta": meta, "ttl": 3600})
+            port += 1
+        # A list is 300 KB: 80 of them, 20 times, would be half a gigabyte.
+        self.assertLess(self.member.own_bytes() - before, 100 << 20)
+        for reader in slow[:3]:
+            reader.settimeout(20)
+            text = b""
+            while f'"port":{port - 1},'.encode() not in text:
+                part = reader.recv(1 << 20)
+                self.assertTrue(part, "it was cut off")
+                text = text[-100:] + part
+
+    def test_clients_that_go_away_leave_nothing(self):
+        def count():
+            _, text = self.member.http("/metrics")
+            return int(next(line for line in text.splitlines() if line.startswith("martlet_http_watches ")).split()[1])
+
+        eventually(self, count, 0)
+        streams = [EventStream(self.member.client_port, "/service/away") for _ in range(50)]
+        eventually(self, count, 50)
+        for stream in streams:
+            stream.close()
+        eventually(self, count, 0)
+
+    def test_a_member_that_stops_ends_them(self):
+        member = Member(MARTLET, "streaming", scratch("services-streaming")).start()
+        stream = EventStream(member.client_port, "/service/web")
+        self.addCleanup(stream.close)
+        self.assertEqual(stream.next()[2]["instances"], [])
+        code, seconds = member.stop()
+        self.assertEqual(code, 0)
+        self.assertLess(seconds, 5)
+        with self.assertRaises(EOFError):
+            stream.next()
 
 
 class Commands(WithMember):

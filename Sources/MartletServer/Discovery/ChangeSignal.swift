@@ -1,5 +1,6 @@
 import MVCC
 import NIOCore
+import Raft
 import Replica
 
 /// Tells that something in a range of keys has changed, and not what: whoever is told looks at the state. On its event
@@ -7,16 +8,29 @@ import Replica
 final class ChangeSignal: WatchOutlet {
     private let watches: LoopWatches
     private var stream: WatchStream?
-    private var handler: (() -> Void)?
-    private var isTold = false
+    private var handler: ((Revision) -> Void)?
+    private let range: KeyRange
+    /// Up to where there was something that is about to be told.
+    private var changed: Revision?
+    /// What was to be told next has been compacted, and the watch with it.
+    private var isCut = false
 
     /// - Parameter handler: called on the event loop, once for all that happened meanwhile, never from within another
-    ///   call of this object. Called as well where it cannot be known what happened.
-    init(_ range: KeyRange, after revision: Revision, _ watches: LoopWatches, _ handler: @escaping () -> Void) {
+    ///   call of this object, with a revision: all that happened up to there is behind it. Called as well where it
+    ///   cannot be known what happened: that has been compacted.
+    init(
+        _ range: KeyRange, after revision: Revision, _ watches: LoopWatches,
+        _ handler: @escaping (Revision) -> Void
+    ) {
+        self.range = range
         self.watches = watches
         self.handler = handler
-        let stream = watches.loop.open(self)
-        self.stream = stream
+        stream = watches.loop.open(self)
+        listen(after: revision)
+    }
+
+    private func listen(after revision: Revision) {
+        guard let stream else { return }
         var request = WatchRequest(range)
         request.start = Revision(revision.rawValue + 1)
         watches.loop.create(request, on: stream)
@@ -30,14 +44,21 @@ final class ChangeSignal: WatchOutlet {
         watches.loop.close(stream)
     }
 
-    private func tell() {
-        guard !isTold else { return }
-        isTold = true
+    private func tell(_ revision: Revision) {
+        let isAlone = changed == nil
+        changed = max(changed ?? revision, revision)
+        guard isAlone else { return }
         watches.eventLoop.assumeIsolated().execute { [self] in
-            isTold = false
-            handler?()
+            guard let changed else { return }
+            self.changed = nil
+            // What comes after it is the next that counts.
+            if isCut { listen(after: changed) }
+            isCut = false
+            handler?(changed)
         }
     }
+
+    private var newest: Revision { watches.context.node.published.view.store.revision }
 
     // MARK: From the watch loop
 
@@ -47,9 +68,12 @@ final class ChangeSignal: WatchOutlet {
     func send(_ notice: WatchNotice, at revision: Revision) {
         switch notice {
         case .created, .progress, .progressOfAll: break
-        case .refused, .cancelled, .compacted: tell()
+        case .refused, .cancelled: tell(newest)
+        case .compacted:
+            isCut = true
+            tell(newest)
         }
     }
 
-    func send(_ events: WatchEventBytes, to id: Int64, at revision: Revision, isFragment: Bool) { tell() }
+    func send(_ events: WatchEventBytes, to id: Int64, at revision: Revision, isFragment: Bool) { tell(revision) }
 }

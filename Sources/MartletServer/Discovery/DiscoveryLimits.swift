@@ -22,8 +22,12 @@ struct DiscoveryLimits: Sendable {
     var instancesPerAnswerMax: Int64 = 4_096
     /// Keys that a list of all services may look at.
     var keysPerListMax: Int64 = 65_536
-    /// Long polls that are open on one event loop.
+    /// Long polls and event streams that are open on one event loop.
     var waitsOfLoopMax = 4_096
+    /// A stream is told of changes that come faster than this together.
+    var streamInterval: TimeAmount = .milliseconds(100)
+    /// Lists that streams of one event loop share; beyond it they are forgotten, and made anew.
+    var sharedListBytesMax = 8 << 20
     var waitDefault: TimeAmount = .seconds(60)
     var waitMax: TimeAmount = .minutes(10)
 

@@ -23,12 +23,17 @@ struct PlainRouter: Sendable {
         case stream(StreamHandler)
     }
 
+    /// Requests of a route that are answered piece by piece instead.
+    struct Streams: Sendable {
+        var isAsked: @Sendable (PlainRequest) -> Bool
+        var handler: StreamHandler
+    }
+
     private struct Route: Sendable {
         var methods: [String]
         var otherMethod: PlainResponse
         var match: Match
-        /// What is answered piece by piece instead.
-        var stream: (isAsked: @Sendable (PlainRequest) -> Bool, handler: StreamHandler)?
+        var streams: Streams?
     }
 
     private var routes: [String: Route] = [:]
@@ -41,12 +46,13 @@ struct PlainRouter: Sendable {
 
     mutating func on(
         _ methods: [String], _ path: String, otherMethod: PlainResponse? = nil, body: BodyRule? = nil,
-        _ handler: @escaping Handler
+        streams: Streams? = nil, _ handler: @escaping Handler
     ) {
         add(
             path,
             Route(
-                methods: methods, otherMethod: otherMethod ?? .methodNotAllowed(methods), match: .whole(handler, body)))
+                methods: methods, otherMethod: otherMethod ?? .methodNotAllowed(methods), match: .whole(handler, body),
+                streams: streams))
     }
 
     mutating func on(_ methods: [String], _ path: String, stream handler: @escaping StreamHandler) {
@@ -57,24 +63,13 @@ struct PlainRouter: Sendable {
     /// wins.
     mutating func on(
         _ methods: [String], below prefix: String, otherMethod: PlainResponse? = nil, body: BodyRule? = nil,
-        _ handler: @escaping Handler
+        streams: Streams? = nil, _ handler: @escaping Handler
     ) {
         add(
             below: prefix,
             Route(
-                methods: methods, otherMethod: otherMethod ?? .methodNotAllowed(methods), match: .whole(handler, body)))
-    }
-
-    /// The same, with streams for those requests that ask for them.
-    mutating func on(
-        _ methods: [String], below prefix: String, otherMethod: PlainResponse, body: BodyRule,
-        streamsIf isAsked: @escaping @Sendable (PlainRequest) -> Bool, stream: @escaping StreamHandler,
-        _ handler: @escaping Handler
-    ) {
-        add(
-            below: prefix,
-            Route(
-                methods: methods, otherMethod: otherMethod, match: .whole(handler, body), stream: (isAsked, stream)))
+                methods: methods, otherMethod: otherMethod ?? .methodNotAllowed(methods), match: .whole(handler, body),
+                streams: streams))
     }
 
     mutating func on(_ methods: [String], below prefix: String, stream handler: @escaping StreamHandler) {
@@ -117,7 +112,7 @@ struct PlainRouter: Sendable {
             return .answer(Self.notFound)
         }
         guard route.methods.contains(request.method) else { return .answer(route.otherMethod) }
-        if let stream = route.stream, stream.isAsked(request) { return .stream(stream.handler) }
+        if let streams = route.streams, streams.isAsked(request) { return .stream(streams.handler) }
         return route.match
     }
 

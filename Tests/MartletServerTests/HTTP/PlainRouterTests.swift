@@ -52,6 +52,32 @@ import Testing
         #expect(answer("GET", "/keys/a")?.hasPrefix("404") == true)
     }
 
+    @Test func `a route is answered in a stream where that is asked for`() {
+        final class Nobody: PlainStreamReceiver {
+            func onBody(_ part: ByteBuffer) {}
+            func onBodyEnd() {}
+            func onWritable() {}
+            func onCancel() {}
+        }
+        var router = router()
+        let streams = PlainRouter.Streams(isAsked: \.wantsEvents) { _, _ in Nobody() }
+        router.on(["GET", "PUT"], "/one", streams: streams) { _, _, respond in respond(.text(200, "one")) }
+        router.on(["GET", "PUT"], below: "/all/", streams: streams) { _, _, respond in respond(.text(200, "all")) }
+        func isStream(_ method: String, _ target: String, accept: String) -> Bool {
+            let request = PlainRequest(method: method, target: target, fields: [("Accept", accept)])
+            if case .stream = router.match(request) { return true }
+            return false
+        }
+        for target in ["/one", "/all/x"] {
+            #expect(isStream("GET", target, accept: "text/event-stream"))
+            #expect(isStream("GET", target, accept: "application/json, Text/Event-Stream;q=0.9"))
+            #expect(!isStream("GET", target, accept: "text/event-stream;q=0"))
+            #expect(!isStream("GET", target, accept: "*/*"))
+            #expect(!isStream("PUT", target, accept: "text/event-stream"))
+        }
+        #expect(!isStream("DELETE", "/one", accept: "text/event-stream"))
+    }
+
     @Test func `only named hosts are answered (CVE-2018-5702)`() {
         let router = router(AccessRules(hosts: .only(["good.example", "::1"])))
         #expect(status(router, "GET", "/health", "good.example:2379") == nil)

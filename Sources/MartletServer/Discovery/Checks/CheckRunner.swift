@@ -125,7 +125,9 @@ final class CheckRunner: @unchecked Sendable {  // used on its event loop only, 
                 return
             }
             if signal == nil {
-                signal = ChangeSignal(ServiceLayout.allChecks, after: view.store.revision, watches) { [self] in read() }
+                signal = ChangeSignal(ServiceLayout.allChecks, after: view.store.revision, watches) { [self] _ in
+                    read()
+                }
             }
             if isOutdated { read() }
         }

@@ -62,6 +62,16 @@ enum DiscoveryOpenAPI {
         #""\#(status)": {"description": "\#(text)", "content": {"application/json": {"schema": \#(schema)}}}"#
     }
 
+    /// A list, or a stream of lists.
+    private static func listed(_ text: String, _ schema: String) -> String {
+        #""200": {"description": "\#(text)", "content": {"application/json": {"schema": \#(schema)}, "#
+            + #""text/event-stream": {"schema": {"type": "string"}}}}"#
+    }
+
+    private static let streams =
+        "With `Accept: text/event-stream` a stream: the list, and the whole of it again whenever it has "
+        + "changed. `Last-Event-ID` or ?index resumes it; ?wait and ?timeout are not for streams."
+
     private static func parameter(_ name: String, _ place: String, _ text: String, _ schema: String) -> String {
         #"{"name": "\#(name)", "in": "\#(place)", \#(place == "path" ? #""required": true, "# : "")"#
             + #""description": "\#(text)", "schema": \#(schema)}"#
@@ -98,15 +108,16 @@ enum DiscoveryOpenAPI {
         """#
 
     private static func operation(
-        _ method: String, _ id: String, _ summary: String, parameters: String = "", body: String? = nil,
-        _ answers: [String]
+        _ method: String, _ id: String, _ summary: String, description: String? = nil, parameters: String = "",
+        body: String? = nil, _ answers: [String]
     ) -> String {
+        let description = description.map { "\n          \"description\": \"\($0)\"," } ?? ""
         let body = body.map {
             "\n        \"requestBody\": {\"required\": true, \"content\": {\"application/json\": {\"schema\": \($0)}}},"
         }
         return #"""
                 "\#(method)": {
-                  "tags": ["services"], "operationId": "\#(id)", "summary": "\#(summary)",
+                  "tags": ["services"], "operationId": "\#(id)", "summary": "\#(summary)",\#(description)
                   "parameters": [\#(parameters)],\#(body ?? "")
                   "responses": {
                     \#((answers + [failures]).joined(separator: ",\n          "))
@@ -120,22 +131,22 @@ enum DiscoveryOpenAPI {
             "/service", "",
             [
                 operation(
-                    "get", "listServices", "Names the services that there are", parameters: waiting,
-                    [success(200, "The services", names)])
+                    "get", "listServices", "Names the services that there are", description: streams,
+                    parameters: waiting, [listed("The services", names)])
             ]
         ),
         (
             "/service/{service}", service,
             [
                 operation(
-                    "get", "listInstances", "Lists a service's healthy instances",
+                    "get", "listInstances", "Lists a service's healthy instances", description: streams,
                     parameters: [
                         parameter("tag", "query", "Only instances with this tag", #"{"type": "string"}"#),
                         parameter(
                             "healthy", "query", "false: those that fail their checks, too",
                             #"{"type": "boolean", "default": true}"#), waiting,
                     ].joined(separator: ",\n          "),
-                    [success(200, "The instances; none where there is no such service", listing)])
+                    [listed("The instances; none where there is no such service", listing)])
             ]
         ),
         (

@@ -65,21 +65,32 @@ enum ServiceAnswer {
         var revision: Int64
     }
 
-    static func instances(_ found: [FoundInstance], of service: String, at revision: Revision) -> PlainResponse {
-        response(
-            Instances(service: service, revision: revision.rawValue, instances: found.map { Item($0) }), at: revision)
+    static func list(_ list: ServiceList) -> PlainResponse { response(json: json(of: list), at: list.revision) }
+
+    /// The same for a stream.
+    static func event(_ list: ServiceList) -> ByteBuffer {
+        let name =
+            switch list.content {
+            case .instances: "instances"
+            case .services: "services"
+            }
+        return ServerSentEvents.event(name, at: list.revision, json: json(of: list))
+    }
+
+    private static func json(of list: ServiceList) -> [UInt8] {
+        let revision = list.revision.rawValue
+        switch list.content {
+        case .instances(let found, let service):
+            return JSONReading.encode(
+                Instances(service: service, revision: revision, instances: found.map { Item($0) }))
+        case .services(let found, let isCut):
+            let services = found.map { Services.Service(name: $0.name, healthy: $0.healthy, checked: $0.checked) }
+            return JSONReading.encode(Services(revision: revision, services: services, more: isCut ? true : nil))
+        }
     }
 
     static func instance(_ found: FoundInstance, ttlSeconds: Int64? = nil, at revision: Revision) -> PlainResponse {
         response(Item(found, ttlSeconds: ttlSeconds), at: revision)
-    }
-
-    static func services(
-        _ services: [ServiceDirectory.Summary], isCut: Bool, at revision: Revision
-    ) -> PlainResponse {
-        let services = services.map { Services.Service(name: $0.name, healthy: $0.healthy, checked: $0.checked) }
-        return response(
-            Services(revision: revision.rawValue, services: services, more: isCut ? true : nil), at: revision)
     }
 
     static func deregistered(_ service: String, _ id: String, at revision: Revision) -> PlainResponse {
@@ -91,9 +102,13 @@ enum ServiceAnswer {
     }
 
     private static func response(_ value: some Encodable, at revision: Revision) -> PlainResponse {
+        response(json: JSONReading.encode(value), at: revision)
+    }
+
+    private static func response(json: [UInt8], at revision: Revision) -> PlainResponse {
         PlainResponse(
             status: 200, contentType: "application/json",
-            body: ByteBuffer(bytes: JSONReading.encode(value) + [UInt8(ascii: "\n")]),
+            body: ByteBuffer(bytes: json + [UInt8(ascii: "\n")]),
             fields: [
                 ("x-martlet-revision", "\(revision.rawValue)"), ("cache-control", "no-cache"),
                 ("x-content-type-options", "nosniff"),

@@ -47,7 +47,7 @@ final class ServiceLongPoll: OpenWait {
         timer = call.eventLoop.scheduleTask(in: time) { held.value.finish() }
         signals = query.ranges.map { range in
             // What has been compacted may have changed: the list as it is now is an answer in any case.
-            ChangeSignal(range, after: revision, watches) { [self] in finish() }
+            ChangeSignal(range, after: revision, watches) { [self] _ in finish() }
         }
     }
 

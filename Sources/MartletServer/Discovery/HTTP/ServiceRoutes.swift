@@ -11,6 +11,7 @@ struct ServiceRoutes: Sendable {
     let watches: WatchService
     let limits: DiscoveryLimits
     private let open: [OpenWatches]
+    private let shared: [SharedLists]
 
     private static let root = "/service"
 
@@ -23,35 +24,42 @@ struct ServiceRoutes: Sendable {
         self.watches = watches
         self.limits = limits
         open = eventLoops.map { OpenWatches(eventLoop: $0, countMax: limits.waitsOfLoopMax) }
+        shared = eventLoops.map { SharedLists(eventLoop: $0, bytesMax: limits.sharedListBytesMax) }
     }
 
     func register(in router: inout PlainRouter) {
         let methods = ["GET", "PUT", "POST", "DELETE"]
-        for path in [Self.root, Self.root + "/"] {
-            router.on(methods, path) { [self] request, eventLoop, respond in
-                handle(request, [], eventLoop, respond)
+        let handler: PlainRouter.Handler = { [self] in handle($0, $1, $2) }
+        // Lists are told; one instance is not.
+        let streams = PlainRouter.Streams(
+            isAsked: { $0.wantsEvents && Self.pathParts(of: $0).count < 2 },
+            handler: { [self] request, answer in stream(request, answer) })
+        for path in [Self.root, Self.root + "/"] { router.on(methods, path, streams: streams, handler) }
+        router.on(methods, below: Self.root + "/", streams: streams, handler)
+    }
+
+    /// What is behind "/service/": NAME, ID and "renew".
+    private static func pathParts(of request: PlainRequest) -> [Substring] {
+        let rest = request.path.dropFirst(root.count + 1)
+        return rest.isEmpty ? [] : rest.split(separator: "/", omittingEmptySubsequences: false)
+    }
+
+    private func parts(of request: PlainRequest) throws(APIError) -> [String] {
+        guard !context.node.published.status.isLearner else { throw .learner }
+        return try Self.pathParts(of: request).map { text throws(APIError) in
+            guard let part = PercentCoding.text(text), !part.isEmpty, part.utf8.count <= limits.foreignIDBytesMax else {
+                throw .badRequest("the path is /service, /service/NAME, /service/NAME/ID or /service/NAME/ID/renew")
             }
-        }
-        router.on(methods, below: Self.root + "/") { [self] request, eventLoop, respond in
-            let parts = request.path.dropFirst(Self.root.count + 1).split(
-                separator: "/", omittingEmptySubsequences: false)
-            handle(request, parts.map { PercentCoding.text($0) }, eventLoop, respond)
+            return part
         }
     }
 
     private func handle(
-        _ request: PlainRequest, _ path: [String?], _ eventLoop: any EventLoop,
-        _ respond: @escaping @Sendable (PlainResponse) -> Void
+        _ request: PlainRequest, _ eventLoop: any EventLoop, _ respond: @escaping @Sendable (PlainResponse) -> Void
     ) {
         let call = APICall(request: request, eventLoop: eventLoop, respond: respond)
         do throws(APIError) {
-            guard !context.node.published.status.isLearner else { throw .learner }
-            let parts = try path.map { part throws(APIError) in
-                guard let part, !part.isEmpty, part.utf8.count <= limits.foreignIDBytesMax else {
-                    throw .badRequest("the path is /service, /service/NAME, /service/NAME/ID or /service/NAME/ID/renew")
-                }
-                return part
-            }
+            let parts = try parts(of: request)
             switch (parts.count, request.method) {
             case (0, "GET"): try list(nil, call)
             case (1, "GET"): try list(parts[0], call)
@@ -76,6 +84,8 @@ struct ServiceRoutes: Sendable {
     private func list(_ service: String?, _ call: APICall) throws(APIError) {
         let query = try ListQuery(call.request, service: service, limits: limits)
         if let wait = query.wait {
+            // Not after the wait.
+            if let refusal = try refusal(of: query) { throw refusal }
             let open = open.on(call.eventLoop)
             guard open.enter() else { throw .tooManyRequests }
             return ServiceLongPoll(self, query, call, open, watches.watches(on: call.eventLoop)).begin(for: wait)
@@ -86,16 +96,42 @@ struct ServiceRoutes: Sendable {
     /// As of now, agreed with the others.
     func answer(_ query: ListQuery, _ call: APICall) {
         read(for: call) { (directory) throws(ReadError) in
-            guard let service = query.service else {
-                let (services, isCut) = try directory.services()
-                return ServiceAnswer.services(services, isCut: isCut, at: directory.store.revision)
-            }
-            var instances = try directory.healthy(service)
-            if query.withCritical { instances += try directory.critical(service, beside: instances) }
-            for tag in query.tags { instances.removeAll { !$0.instance.has(tag: tag) } }
-            return ServiceAnswer.instances(instances, of: service, at: directory.store.revision)
+            if let refusal = try query.refusal(in: directory) { return refusal.response }
+            return ServiceAnswer.list(try ServiceList(query, in: directory))
         }
     }
+
+    /// As far as this member knows.
+    private func refusal(of query: ListQuery) throws(APIError) -> APIError? {
+        do throws(ReadError) {
+            return try query.refusal(
+                in: ServiceDirectory(store: context.node.published.view.store, limits: limits))
+        } catch {
+            throw context.apiError(of: error)
+        }
+    }
+
+    private func stream(_ request: PlainRequest, _ answer: any PlainStreamAnswer) -> any PlainStreamReceiver {
+        let stream = EventStream(
+            answer, open: open.on(answer.eventLoop), watches.watches(on: answer.eventLoop))
+        do throws(APIError) {
+            let service = try parts(of: request).first
+            var query = try ListQuery(request, service: service, limits: limits, known: ListQuery.streamItems)
+            query.index = try request.lastEventID().map { Revision($0) } ?? query.index
+            ServiceEvents(self, query, to: stream).begin()
+        } catch {
+            stream.refuse(error)
+        }
+        return stream
+    }
+
+    func sharedLists(on eventLoop: any EventLoop) -> SharedLists {
+        for lists in shared where lists.eventLoop === eventLoop { return lists }
+        preconditionFailure("a request on an event loop that is not the server's")
+    }
+
+    /// How many long polls and event streams are open.
+    var openCount: Int { open.reduce(0) { $0 + $1.count } }
 
     /// Answers with what is read of all that was acknowledged before now.
     private func read(
@@ -164,75 +200,5 @@ struct ServiceRoutes: Sendable {
                 call.respond(ServiceAnswer.renewed(renewed.lease, renewed.ttlSeconds, at: renewed.revision))
             }
         }
-    }
-}
-
-/// What a list is asked for.
-struct ListQuery: Sendable {
-    /// Nil: the names of all services.
-    var service: String?
-    var tags: [String] = []
-    /// Instances whose check fails, too.
-    var withCritical = false
-    /// Wait for a change for so long; nil: answer at once.
-    var wait: TimeAmount?
-    /// A change after this revision; nil: after now.
-    var index: Revision?
-
-    private static let items = ["tag", "healthy", "wait", "index", "timeout"]
-
-    init(_ request: PlainRequest, service: String?, limits: DiscoveryLimits) throws(APIError) {
-        self.service = service
-        for item in request.query.split(separator: "&") {
-            let name = String(item.prefix { $0 != "=" })
-            guard Self.items.contains(name) else {
-                let hint = Suggestion.nearest(to: name, among: Self.items).map { "; did you mean \($0)?" }
-                throw .badRequest(
-                    "there is no \"\(name)\" to ask for" + (hint ?? "; there is " + Self.items.joined(separator: ", ")))
-            }
-        }
-        tags = request.queryValues("tag").map { $0.lowercased() }
-        guard tags.count <= limits.tagsMax else { throw .badRequest("at most \(limits.tagsMax) tags can be asked for") }
-        if let text = request.queryValues("healthy").last { withCritical = !(try Self.flag("healthy", text)) }
-        if let text = request.queryValues("index").last {
-            guard let number = Int64(text), number >= 0, number < .max else {
-                throw .badRequest("\"index\" is the revision of an answer, not \"\(text)\"")
-            }
-            index = Revision(number)
-        }
-        // A flag, or the time itself; or the time beside it, as for keys.
-        var wants = false
-        var time = limits.waitDefault
-        if let text = request.queryValues("wait").last {
-            if let flag = try? Self.flag("wait", text) {
-                wants = flag
-            } else {
-                wants = true
-                time = try Self.time("wait", text)
-            }
-        }
-        if let text = request.queryValues("timeout").last { time = try Self.time("timeout", text) }
-        if wants { wait = min(time, limits.waitMax) }
-    }
-
-    private static func flag(_ name: String, _ text: String) throws(APIError) -> Bool {
-        switch text {
-        case "", "1", "true": return true
-        case "0", "false": return false
-        default: throw .badRequest("\"\(name)\" is true or false, not \"\(text)\"")
-        }
-    }
-
-    private static func time(_ name: String, _ text: String) throws(APIError) -> TimeAmount {
-        if let duration = GoDuration.parse(text) { return TimeAmount(duration) }
-        if let seconds = Int64(text), (0...1_000_000).contains(seconds) { return .seconds(seconds) }
-        throw .badRequest("\"\(name)\" is a time such as 30s, not \"\(text)\"")
-    }
-
-    /// What has to change for another answer.
-    var ranges: [KeyRange] {
-        let healthy = service.map(ServiceLayout.instances) ?? ServiceLayout.allInstances
-        let checks = service.map(ServiceLayout.checks) ?? ServiceLayout.allChecks
-        return withCritical || service == nil ? [healthy, checks] : [healthy]
     }
 }

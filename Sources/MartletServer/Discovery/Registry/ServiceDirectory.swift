@@ -1,7 +1,7 @@
 import MVCC
 
 /// One instance as it is found.
-struct FoundInstance: Sendable {
+struct FoundInstance: Hashable, Sendable {
     enum Status: String, Sendable {
         case passing
         /// Its check fails, or has not been made yet.
@@ -70,7 +70,18 @@ struct ServiceDirectory {
         }
     }
 
-    struct Summary {
+    /// Whether there is anything of the service.
+    func knows(_ service: String) throws(ReadError) -> Bool {
+        for range in [ServiceLayout.instances(of: service), ServiceLayout.checks(of: service)] {
+            var query = RangeQuery(range)
+            query.keysOnly = true
+            query.limit = 1
+            if try !store.range(query).keyValues.isEmpty { return true }
+        }
+        return false
+    }
+
+    struct Summary: Hashable {
         var name: String
         var healthy = 0
         /// Checked instances, healthy or not.

@@ -18,7 +18,11 @@ enum ServiceName {
 
     /// For names that are written into keys.
     static func check(_ text: String, _ what: String) throws(APIError) {
-        guard isLabel(text) else { throw .badRequest("\"\(text)\" cannot be the name of \(what), which is \(rule)") }
+        if let refusal = refusal(of: text, what) { throw refusal }
+    }
+
+    static func refusal(of text: String, _ what: String) -> APIError? {
+        isLabel(text) ? nil : .badRequest("\"\(text)\" cannot be the name of \(what), which is \(rule)")
     }
 
     /// The label under which an instance is a host. Ids that others chose need not be labels: they get one that hangs

@@ -16,8 +16,7 @@ struct KeyRoutes: Sendable {
             body: PlainRouter.BodyRule(
                 bytesMax: bytesMax, tooLarge: APIError.tooLarge(bytesMax).response,
                 tooMany: APIError.tooManyRequests.response),
-            streamsIf: { $0.method == "GET" && $0.accepts("text/event-stream") },
-            stream: { request, answer in stream(request, answer) }
+            streams: PlainRouter.Streams(isAsked: \.wantsEvents) { request, answer in stream(request, answer) }
         ) { request, eventLoop, respond in
             let call = APICall(request: request, eventLoop: eventLoop, respond: respond)
             do throws(APIError) {
@@ -140,7 +139,9 @@ struct KeyRoutes: Sendable {
     private static let streamItems = ["level", "prefix", "keys", "index", "redirect"]
 
     private func stream(_ request: PlainRequest, _ answer: any PlainStreamAnswer) -> any PlainStreamReceiver {
-        let stream = EventStream(api, answer)
+        let stream = EventStream(
+            answer, open: api.openWatches(on: answer.eventLoop), api.watches.watches(on: answer.eventLoop),
+            limits: api.limits)
         do throws(APIError) {
             let key = try PercentCoding.pathBytes(request.path, behind: Self.prefix)
             let items = try QueryItems(request.query.utf8, known: Self.streamItems)
@@ -150,14 +151,8 @@ struct KeyRoutes: Sendable {
                 return stream
             }
             var target = try self.target(key, items)
-            // A browser that comes back asks for the same address, and says how far it got.
-            if let last = request.field("last-event-id"), !last.isEmpty {
-                guard let revision = QueryItems.number(last.utf8), revision < .max else {
-                    throw APIError.badRequest("Last-Event-ID is the id of an event: a revision")
-                }
-                target.after = revision
-            }
-            stream.begin(target, level)
+            target.after = try request.lastEventID() ?? target.after
+            KeyEvents(api, target, to: stream).begin(level)
         } catch {
             stream.refuse(error)
         }

@@ -1,48 +1,47 @@
-import EtcdAPI
 import HTTP2
-import MVCC
 import NIOCore
 import Replica
 
-/// A key's or a prefix's events as they happen, for as long as the client listens. On its event loop.
+/// An answer of `text/event-stream`, for as long as the client listens: its place among those that are open, its head,
+/// its heartbeats and its end. What it tells is somebody else's business. On its event loop.
 final class EventStream: PlainStreamReceiver, OpenWait, EventReader {
-    private let api: HTTPAPI
+    let watches: LoopWatches
     private let answer: any PlainStreamAnswer
     private let open: OpenWatches
-    private let watches: LoopWatches
-    private var target: WatchTarget?
-    private var feed: KeyEventFeed?
-    private var heartbeat: RepeatedTask?
+    private let limits: HTTPAPILimits
     private var hasPlace = false
     private var hasBegun = false
-    private var isOver = false
+    private(set) var isOver = false
+    private var heartbeat: RepeatedTask?
+    private var release: (() -> Void)?
     /// What was written since the client's socket was full.
     private var unreadBytes = 0
     private var drained: (() -> Void)?
-    /// The last id that was told.
-    private var told: Int64 = 0
 
-    init(_ api: HTTPAPI, _ answer: any PlainStreamAnswer) {
-        self.api = api
+    init(
+        _ answer: any PlainStreamAnswer, open: OpenWatches, _ watches: LoopWatches,
+        limits: HTTPAPILimits = HTTPAPILimits()
+    ) {
         self.answer = answer
-        open = api.openWatches(on: answer.eventLoop)
-        watches = api.watches.watches(on: answer.eventLoop)
+        self.open = open
+        self.watches = watches
+        self.limits = limits
     }
 
+    var eventLoop: any EventLoop { answer.eventLoop }
     var needsLeader: Bool { false }
 
-    func begin(_ target: WatchTarget, _ level: ReadLevel) {
-        guard open.enter() else { return refuse(.tooManyRequests) }
+    // MARK: The beginning
+
+    /// Takes a place among those that are open; where there is none, the client has been told so.
+    func enter() -> Bool {
+        guard open.enter() else {
+            refuse(.tooManyRequests)
+            return false
+        }
         hasPlace = true
         watches.add(self)
-        self.target = target
-        api.keys.view(target.after == nil ? level : .stale, on: answer.eventLoop) { [self] result in
-            guard !isOver else { return }
-            switch result {
-            case .failure(let error): refuse(error)
-            case .success(let view): follow(in: view.store)
-            }
-        }
+        return true
     }
 
     /// Instead of a stream.
@@ -54,54 +53,32 @@ final class EventStream: PlainStreamReceiver, OpenWait, EventReader {
         answer.respond(response)
     }
 
-    private func follow(in view: ReadView) {
-        guard let target else { return }
-        let after = target.after ?? view.revision.rawValue
-        guard after + 1 >= view.compactRevision.rawValue else {
-            return refuse(WatchTarget.compacted(view.compactRevision))
-        }
+    /// - Parameters:
+    ///   - revision: what comes later is told.
+    ///   - beat: called with each heartbeat.
+    ///   - release: called once, when nothing more is to be told.
+    func begin(at revision: Int64, beat: @escaping () -> Void = {}, release: @escaping () -> Void) {
         hasBegun = true
+        self.release = release
         answer.begin(
             status: 200,
             fields: [
                 ("content-type", "text/event-stream"), ("cache-control", "no-cache"), ("x-accel-buffering", "no"),
                 ("x-content-type-options", "nosniff"),
-            ] + KeyAnswer.fields(ofRevision: after))
-        write(ServerSentEvents.begin(reconnectTime: api.limits.reconnectTime))
-        tell(place: after)
-        feed = KeyEventFeed(
-            target.request(after: after), hidesReserved: target.hidesReserved, for: self, watches
-        ) { [self] happening in
-            switch happening {
-            case .events(let events):
-                told = events.last?.kv?.modRevision ?? told
-                write(ServerSentEvents.text(of: events, withValue: !target.keysOnly))
-            case .progress(let revision): if revision.rawValue > told { tell(place: revision.rawValue) }
-            case .compacted(let revision):
-                write(ServerSentEvents.compacted(revision))
-                finish()
-            case .refused: finish()
-            }
-        }
-        let held = NIOLoopBound(self, eventLoop: answer.eventLoop)
-        let interval = api.limits.heartbeatInterval
-        heartbeat = answer.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
-            held.value.beat()
+            ] + KeyAnswer.fields(ofRevision: revision))
+        write(ServerSentEvents.begin(reconnectTime: limits.reconnectTime))
+        let held = NIOLoopBound((self, beat), eventLoop: eventLoop)
+        heartbeat = eventLoop.scheduleRepeatedTask(
+            initialDelay: limits.heartbeatInterval, delay: limits.heartbeatInterval
+        ) { _ in
+            let (stream, beat) = held.value
+            guard stream.answer.isWritable else { return }
+            stream.write(ServerSentEvents.heartbeat)
+            beat()
         }
     }
 
-    private func tell(place: Int64) {
-        told = place
-        write(ServerSentEvents.place(place))
-    }
-
-    private func beat() {
-        guard answer.isWritable else { return }
-        write(ServerSentEvents.heartbeat)
-        feed?.requestProgress()
-    }
-
-    private func write(_ text: ByteBuffer) {
+    func write(_ text: ByteBuffer) {
         answer.write(text)
         if !answer.isWritable { unreadBytes += text.readableBytes }
     }
@@ -109,14 +86,10 @@ final class EventStream: PlainStreamReceiver, OpenWait, EventReader {
     // MARK: The end
 
     func end(_ status: GRPCStatus) {
-        if hasBegun {
-            finish()
-        } else {
-            refuse(.stopped)
-        }
+        if hasBegun { finish() } else { refuse(.stopped) }
     }
 
-    private func finish() {
+    func finish() {
         guard !isOver else { return }
         letGo()
         answer.end()
@@ -127,11 +100,12 @@ final class EventStream: PlainStreamReceiver, OpenWait, EventReader {
         isOver = true
         if hasPlace { open.leave() }
         watches.remove(self)
-        feed?.stop()
-        feed = nil
         heartbeat?.cancel()
         heartbeat = nil
         drained = nil
+        let release = self.release
+        self.release = nil
+        release?()
     }
 
     // MARK: From the client
@@ -154,5 +128,19 @@ final class EventStream: PlainStreamReceiver, OpenWait, EventReader {
 
     func whenPendingBytes(atMost bytes: Int, _ body: @escaping () -> Void) {
         if answer.isWritable { body() } else { drained = body }
+    }
+}
+
+extension PlainRequest {
+    /// A GET of `text/event-stream`.
+    var wantsEvents: Bool { method == "GET" && accepts("text/event-stream") }
+
+    /// A browser that comes back asks for the same address, and says how far it got.
+    func lastEventID() throws(APIError) -> Int64? {
+        guard let last = field("last-event-id"), !last.isEmpty else { return nil }
+        guard let revision = QueryItems.number(last.utf8), revision < .max else {
+            throw .badRequest("Last-Event-ID is the id of an event: a revision")
+        }
+        return revision
     }
 }

@@ -24,6 +24,14 @@ enum ServerSentEvents {
         return text.buffer
     }
 
+    /// - Parameter json: without line breaks.
+    static func event(_ name: String, at revision: Revision, json: [UInt8]) -> ByteBuffer {
+        var text = ByteBuffer(string: "event: \(name)\nid: \(revision.rawValue)\ndata: ")
+        text.writeBytes(json)
+        text.writeString("\n\n")
+        return text
+    }
+
     /// Without data it is no event: it says from where to go on, should the stream break.
     static func place(_ revision: Int64) -> ByteBuffer { ByteBuffer(string: "id: \(revision)\n\n") }
 
