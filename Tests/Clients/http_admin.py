@@ -404,6 +404,9 @@ class Life(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("not answering: m3", err)
         self.assertEqual(len(members(first)), 3)
+        status, body, _ = curl(others[0], *post("/riot/admin/remove", place))
+        self.assertEqual((status, json.loads(body)["ret"]), (409, 3))
+        self.assertIn("of them have to answer", json.loads(body)["msg"])
 
         # The one that is away may.
         gone = {"ip": "127.0.0.1", "port": str(others[1].peer_port)}
@@ -416,6 +419,39 @@ class Life(unittest.TestCase):
         self.assertEqual(admin(others[0], *post("/admin/remove", gone, "DELETE"))[0:3:2], (404, 4))
         self.assertEqual(sorted(admin(first, "/admin/peer")[1]), sorted(
             f"127.0.0.1:{member.peer_port}" for member in (first, others[0])))
+
+    def test_riot_removes_r52(self):
+        """By its later route, asked of a member that does not lead and is not the one that goes."""
+        cluster = Cluster(MARTLET, "admin-riot-remove").start().wait_ready()
+        self.running += cluster.members
+        leading, follower = leader(cluster)
+        gone = next(member for member in cluster.members if member not in (leading, follower))
+        place = {"ip": "127.0.0.1", "port": str(gone.peer_port)}
+        before = members(leading)
+        for body in ("", "{", "[]", "null", '{"ip": "127.0.0.1"}', '{"ip": 7, "port": "1"}', "\xff"):
+            status, answer, _ = curl(follower, *post("/riot/admin/remove", body))
+            self.assertEqual((status, json.loads(answer)["ret"]), (403, 2), body)
+        status, answer, _ = curl(follower, *post("/riot/admin/remove", {**place, "port": "1"}))
+        self.assertEqual((status, json.loads(answer)["ret"]), (404, 4))
+        self.assertIn("no member is at 127.0.0.1:1; the members are m", json.loads(answer)["msg"])
+        self.assertEqual(members(leading), before)
+        answers = []
+
+        def is_removed():
+            answers.append(curl(follower, *post("/riot/admin/remove", place))[:2])
+            return answers[-1] == (200, b'{"ret":0}\n')
+
+        # Until all have been connected for a while nobody may go.
+        eventually(is_removed, "it is removed")
+        self.assertEqual({(status, json.loads(body)["ret"]) for status, body in answers} - {(409, 3)}, {(200, 0)})
+        self.assertEqual(sorted(row["name"] for row in members(leading)), sorted(
+            member.name for member in (leading, follower)))
+        # As the source's configuration has ports; it is gone already.
+        status, answer, _ = curl(follower, *post("/riot/admin/remove", {**place, "port": gone.peer_port}))
+        self.assertEqual((status, json.loads(answer)["ret"]), (404, 4))
+        for member in (leading, follower):
+            eventually(
+                lambda: len(json.loads(curl(member, "/riot/admin/peers")[1])["data"]) == 2, "both know of it")
 
     def test_replace_by_one_command(self):
         directory = scratch("admin-replace")

@@ -138,6 +138,65 @@ class CurlLines(unittest.TestCase):
             if wanted[1] is not None:
                 self.assertEqual(body, wanted[1], line)
 
+    def test_riot_buckets(self):
+        """R50 and R51, and the lines of Riot's doc/design.md: each by another member."""
+        done = (200, b'{"ret":0}\n')
+        create = """curl -v -XPOST "http://localhost:8080/riot/bucket" -d 'student'"""
+        info = """curl -v "http://localhost:8081/riot/bucket/student" """
+        drop = """curl -v -XDELETE "http://localhost:8082/riot/bucket/student" """
+        put = """curl -v -XPOST "http://localhost:8082/riot/bucket/student/key/lusi" -d '{"Age":100}'"""
+        get = """curl -v  "http://localhost:8080/riot/bucket/student/key/lusi?qs=1" """
+        fast = """curl -v  "http://localhost:8081/riot/bucket/student/key/lusi?qs=0" """
+        delete = """curl -v -XDELETE  "http://localhost:8081/riot/bucket/student/key/lusi" """
+        missing = lambda answer: (answer[0], json.loads(answer[1])["ret"]) == (404, 4)
+        for _ in range(2):
+            self.assertTrue(missing(self.status_of(info)))
+            self.assertTrue(missing(self.status_of(get)))
+            self.assertTrue(missing(self.status_of(put)), "there is no such bucket")
+            self.assertEqual(self.status_of(delete), done, "what is not there is deleted already")
+            self.assertEqual(self.status_of(drop), done, "nor is the bucket")
+            self.assertEqual(self.status_of(create), done)
+            self.assertEqual(self.status_of(create), done, "it is there")
+            empty = (200, b'{"data":{"BucketN":1,"KeyN":0,"LeafInuse":0},"ret":0}\n')
+            self.assertEqual(self.status_of(info), empty)
+            self.assertTrue(missing(self.status_of(get)))
+            self.assertEqual(self.status_of(put), done)
+            value = (200, b'{"data":"{\\"Age\\":100}","ret":0}\n')
+            self.assertEqual(self.status_of(get), value)
+            self.assertTrue(eventually(lambda: self.status_of(fast) == value), "any member has it soon")
+            one = (200, b'{"data":{"BucketN":1,"KeyN":1,"LeafInuse":15},"ret":0}\n')
+            self.assertEqual(self.status_of(info), one)
+            self.assertEqual(self.status_of(delete), done)
+            self.assertTrue(missing(self.status_of(get)))
+            self.assertEqual(self.status_of(put), done)
+            self.assertEqual(self.status_of(drop), done)
+            self.assertTrue(missing(self.status_of(get)))
+            self.assertTrue(missing(self.status_of(info)))
+            self.assertTrue(eventually(lambda: missing(self.status_of(fast))))
+
+    def test_riot_admin(self):
+        """R52; removing is in http_admin.py."""
+        port = re.compile(r"127\.0\.0\.1:(\d+)")
+        peers = sorted(member.peer_port for member in self.cluster.members)
+        leaders = set()
+        for number in (8080, 8081, 8082):
+            ask = lambda what: self.status_of(f"curl http://localhost:{number}/riot/admin/{what}")
+            status, body = ask("leader")
+            self.assertEqual(status, 200)
+            leaders.add(body)
+            leader = int(re.fullmatch(r'{"data":"127\.0\.0\.1:(\d+)","ret":0}\n', body.decode())[1])
+            status, body = ask("peers")
+            self.assertEqual((status, json.loads(body)["ret"], list(json.loads(body))), (200, 0, ["data", "ret"]))
+            self.assertEqual(sorted(int(port.fullmatch(peer)[1]) for peer in json.loads(body)["data"]), peers)
+            status, body = ask("states")
+            self.assertEqual((status, json.loads(body)["ret"]), (200, 0))
+            wanted = [
+                f"Node at 127.0.0.1:{peer} [{'Leader' if peer == leader else 'Follower'}]" for peer in peers
+            ]
+            self.assertEqual(sorted(json.loads(body)["data"]), sorted(wanted))
+            self.assertEqual(ask("snapshot"), (200, b'{"data":1,"ret":0}\n'))
+        self.assertEqual(len(leaders), 1)
+
     def test_raftd_keys(self):
         d10 = "curl -X PUT 127.0.0.1:8001/key/test -T ./test.png"
         d11 = "curl 127.0.0.1:8001/key/test --output 1.png"
@@ -750,26 +809,78 @@ class Waiting(OneMember):
             stream.next()
 
     def test_a_reader_that_does_not_read(self):
-        writes, read = 600, 60
+        writes, bytes_each = 600, 200_000
+        letter = lambda number: bytes([65 + number % 26])
+        put = lambda number: self.ask("PUT", "/key/slow", letter(number) * bytes_each)
         for number in range(writes):  # what the store itself needs for as much, which is 120 MB
-            self.ask("PUT", "/key/slow", bytes([65 + number % 26]) * 200_000)
+            put(number)
         before = self.member.own_bytes()
         with socket.socket() as slow:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             slow.connect(("127.0.0.1", self.port))
             slow.sendall(b"GET /key/slow?prefix HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n")
             time.sleep(0.3)
-            for number in range(writes):
-                self.ask("PUT", "/key/slow", bytes([65 + number % 26]) * 200_000)
+            first = put(0).revision
+            for number in range(1, writes):
+                self.assertEqual(put(number).revision, first + number)
             self.assertLess(self.member.own_bytes() - before, 64 << 20)
             slow.settimeout(20)
-            text = b""
-            while text.count(b"event: put") <= read:
-                part = slow.recv(1 << 20)
-                self.assertTrue(part, "it was cut off")
-                text += part
-        values = re.findall(rb'"value":"(.)', text)
-        self.assertEqual(values[:read], [bytes([65 + number % 26]) for number in range(read)], "none left out")
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            # All of them, in their order: none left out, none twice. One is held at a time.
+            heard = 0
+            for event in self.events_of_chunks(slow):
+                revision = first + heard
+                wanted = (
+                    b'event: put\nid: %d\ndata: {"type":"put","key":"slow","key_encoding":"text",' % revision,
+                    b'"value":"' + letter(heard) * bytes_each + b'",',
+                    b'"mod_revision":%d,' % revision,
+                )
+                self.assertTrue(event.startswith(wanted[0]), (heard, event[:200]))
+                for part in wanted[1:]:
+                    self.assertEqual(event.count(part), 1, (heard, event[:200], event[-200:]))
+                heard += 1
+                if heard == writes:
+                    # Nothing came twice: what comes next is what is written now.
+                    self.assertEqual(put(writes).revision, first + writes)
+                if heard > writes:
+                    break
+            self.assertEqual(heard, writes + 1)
+            self.assertLess(self.member.own_bytes() - before, 64 << 20)
+
+    def events_of_chunks(self, connection):
+        """The events with data of a stream on a socket, as their bytes; what comes is not kept."""
+        text = b""
+        while b"\r\n\r\n" not in text:
+            text += connection.recv(65536)
+        head, _, raw = text.partition(b"\r\n\r\n")
+        self.assertIn(b"transfer-encoding: chunked", head.lower())
+        raw = bytearray(raw)
+        body = bytearray()
+        missing = 0  # of the chunk that is being read, its end of line included
+        searched = 0  # of the body, for an event's end
+        while True:
+            while raw:
+                if missing == 0:
+                    line, end, rest = raw.partition(b"\r\n")
+                    if not end:
+                        break
+                    missing = int(line, 16) + 2
+                    self.assertGreater(missing, 2, "the stream has ended")
+                    raw = rest
+                part = raw[:missing]
+                del raw[: len(part)]
+                body += part[: max(0, missing - 2)]
+                missing -= len(part)
+            while (end := body.find(b"\n\n", searched)) >= 0:
+                event = bytes(body[:end])
+                del body[: end + 2]
+                searched = 0
+                if b"data:" in event:
+                    yield event
+            searched = max(0, len(body) - 1)
+            part = connection.recv(1 << 20)
+            self.assertTrue(part, "it was cut off")
+            raw += part
 
 
 class WithoutALeader(unittest.TestCase):
@@ -778,6 +889,8 @@ class WithoutALeader(unittest.TestCase):
         self.addCleanup(cluster.kill)
         port = cluster.members[0].client_port
         self.assertEqual(ask(port, "PUT", "/key/kept", b"1", content_type="text/plain").status, 200)
+        self.assertEqual(ask(port, "POST", "/riot/bucket", b"kept").status, 200)
+        self.assertEqual(ask(port, "POST", "/riot/bucket/kept/key/a", b"1").status, 200)
         for member in cluster.members[1:]:
             member.kill()
         self.assertTrue(eventually(lambda: ask(port, "GET", "/key/kept").status in (503, 504), 20))
@@ -787,7 +900,23 @@ class WithoutALeader(unittest.TestCase):
         self.assertEqual(ask(port, "GET", "/key/?prefix&level=stale").json["keys"][0]["key"], "kept")
         self.assertEqual(ask(port, "POST", "/lease/kv/x?level=stale", "prefix=/a").json, [])
         self.assertEqual(ask(port, "GET", "/riot?key=kept&qs=0").body, b"1")
-        for method, path, body in [
+        self.assertEqual(ask(port, "GET", "/riot/bucket/kept/key/a?qs=0").json, {"data": "1", "ret": 0})
+        self.assertEqual(ask(port, "GET", "/riot/bucket/kept?qs=0").json["data"]["KeyN"], 1)
+        self.assertEqual(ask(port, "GET", "/riot/admin/snapshot").json, {"data": 1, "ret": 0})
+        states = lambda: ask(port, "GET", "/riot/admin/states").json["data"]
+        self.assertTrue(eventually(lambda: sum("[Silent]" in state for state in states()) == 2), states())
+        buckets = [
+            ("POST", "/riot/bucket", b"other"), ("GET", "/riot/bucket/kept", None),
+            ("DELETE", "/riot/bucket/kept", None), ("POST", "/riot/bucket/kept/key/a", b"2"),
+            ("GET", "/riot/bucket/kept/key/a?qs=1", None),
+            ("GET", "/riot/bucket/kept/key/a", None), ("DELETE", "/riot/bucket/kept/key/a", None),
+            ("GET", "/riot/admin/leader", None), ("POST", "/riot/admin/remove", b'{"ip":"127.0.0.1","port":"%d"}' % (
+                cluster.members[1].peer_port)),
+            ("GET", "/riot/bucket/kept?redirect", None),
+        ]
+        for method, path, body in buckets:
+            self.assertEqual(ask(port, method, path, body).json["ret"], 1, f"{method} {path}")
+        for method, path, body in buckets + [
             ("GET", "/key/kept", None), ("GET", "/key/kept?level=consistent", None), ("GET", "/key/?prefix", None),
             ("GET", "/key/kept?redirect", None), ("GET", "/key/kept?wait", None), ("PUT", "/key/kept", b"2"),
             ("PUT", "/key/kept?ttl=5", b"2"), ("DELETE", "/key/kept", None), ("DELETE", "/key/k?prefix", None),
@@ -803,6 +932,244 @@ class WithoutALeader(unittest.TestCase):
             member.start(wait=False)
         self.assertTrue(eventually(lambda: ask(port, "GET", "/key/kept").status == 200, 20))
         self.assertEqual(ask(port, "GET", "/key/kept").body, b"1")
+        self.assertEqual(ask(port, "GET", "/riot/bucket/kept/key/a").json["data"], "1")
+
+
+class Buckets(OneMember):
+    """Riot's buckets beside etcdctl, and what is refused there."""
+
+    def bucket(self, name):
+        self.assertEqual(self.ask("POST", "/riot/bucket", name.encode()).json, {"ret": 0})
+        return "/riot/bucket/" + urllib.parse.quote(name, safe="")
+
+    def test_another_program_watches_and_reads_them(self):
+        watch = subprocess.Popen(
+            [ETCD_DIRECTORY / "etcdctl", f"--endpoints=127.0.0.1:{self.port}", "watch", "__martlet/riot/", "--prefix",
+             "-w", "json"],
+            stdout=subprocess.PIPE, env=environment(),
+        )
+        self.addCleanup(watch.stdout.close)
+        self.addCleanup(watch.wait)
+        self.addCleanup(watch.kill)
+        time.sleep(0.5)
+        bucket = self.bucket("watched")
+        for key in ("a", "b/c", "ü"):
+            answer = self.ask("POST", f"{bucket}/key/{urllib.parse.quote(key)}", key.encode())
+            self.assertEqual(answer.json, {"ret": 0})
+        revision = answer.revision
+        other = self.bucket("watched2")
+        self.assertEqual(self.ask("POST", f"{other}/key/a", b"kept").status, 200)
+        dropped = self.ask("DELETE", bucket)
+        self.assertEqual(dropped.json, {"ret": 0})
+        self.assertEqual(dropped.revision, revision + 3)
+
+        def events():
+            for event in json.loads(watch.stdout.readline())["Events"]:
+                pair = event["kv"]
+                kind = "DELETE" if event.get("type") in (1, "DELETE") else "PUT"
+                value = base64.b64decode(pair.get("value", ""))
+                yield kind, base64.b64decode(pair["key"]).decode(), value, pair["mod_revision"]
+
+        heard = []
+        while len(heard) < 10:
+            heard += events()
+        place, keys = "__martlet/riot/bucket/watched", "__martlet/riot/key/watched/"
+        self.assertEqual([event[:3] for event in heard], [
+            ("PUT", place, b""), ("PUT", keys + "a", b"a"), ("PUT", keys + "b/c", b"b/c"),
+            ("PUT", keys + "ü", "ü".encode()), ("PUT", "__martlet/riot/bucket/watched2", b""),
+            ("PUT", "__martlet/riot/key/watched2/a", b"kept"), ("DELETE", place, b""), ("DELETE", keys + "a", b""),
+            ("DELETE", keys + "b/c", b""), ("DELETE", keys + "ü", b""),
+        ])
+        self.assertEqual({event[3] for event in heard[6:]}, {dropped.revision}, "the bucket goes at one revision")
+        self.assertEqual(self.ask("GET", f"{other}/key/a").json, {"data": "kept", "ret": 0})
+        self.assertEqual(self.ask("GET", "/key/__martlet/riot/key/watched2/a").body, b"kept")
+        listed = self.ask("GET", "/key/?prefix&keys").json["keys"]
+        self.assertFalse([key for key in listed if key["key"].startswith("__martlet/")])
+        # What etcdctl writes there is in the bucket; without its first key the bucket is gone.
+        etcdctl(self.port, "put", "__martlet/riot/key/watched2/b", "by etcdctl")
+        self.assertEqual(self.ask("GET", f"{other}/key/b").json["data"], "by etcdctl")
+        self.assertEqual(self.ask("GET", other).json["data"]["KeyN"], 2)
+        etcdctl(self.port, "del", "__martlet/riot/bucket/watched2")
+        for answer in (
+            self.ask("GET", f"{other}/key/b"), self.ask("GET", other), self.ask("POST", f"{other}/key/c", b"1"),
+        ):
+            self.assertEqual((answer.status, answer.json["ret"]), (404, 4))
+            self.assertIn("no such bucket", answer.json["msg"])
+
+    def test_names(self):
+        for name in ("a", "ü", "a b", "%", "a|b", "key", "...", "x" * 255):
+            bucket = self.bucket(name)
+            self.assertEqual(self.ask("POST", f"{bucket}/key/k", name.encode()).json, {"ret": 0}, name)
+            self.assertEqual(self.ask("GET", f"{bucket}/key/k").json, {"data": name, "ret": 0})
+            self.assertEqual(self.ask("DELETE", bucket).json, {"ret": 0})
+            self.assertEqual(self.ask("GET", f"{bucket}/key/k").status, 404)
+        revision = self.revision()
+        slashes = [b"/", b"a/b", b"a/", b"/a"]
+        for name in [b"", *slashes, b"a\n", b"\0", b"\x7f", b".", b"..", b"x" * 256, b"\xff", b"x" * 70_000]:
+            answer = self.ask("POST", "/riot/bucket", name)
+            self.assertEqual((answer.status, answer.json["ret"]), (403, 2), name[:20])
+            self.assertEqual(list(answer.json), ["msg", "ret"])
+            if name and len(name) < 1000 and name not in (b".", b".."):
+                path = "/riot/bucket/" + urllib.parse.quote(name, safe="")
+                for method, where in (("GET", ""), ("DELETE", ""), ("POST", "/key/k"), ("GET", "/key/k")):
+                    answer = self.ask(method, path + where, b"1" if method == "POST" else None)
+                    self.assertEqual((answer.status, answer.json["ret"]), (403, 2), (method, path, where))
+        self.assertEqual(self.ask("POST", "/riot/bucket", b"x" * (2 << 20)).status, 413)
+        self.assertEqual(self.revision(), revision)
+
+    def test_keys_and_values(self):
+        bucket = self.bucket("values")
+        for key in (bytes(range(256)), b"a/b//c", b"/", b"key/key", b"?#%", b"x" * 4000):
+            path = f"{bucket}/key/" + urllib.parse.quote(key, safe="")
+            value = os.urandom(1000) + b"\xff"
+            self.assertEqual(self.ask("POST", path, value).json, {"ret": 0})
+            answer = self.ask("GET", path).json
+            self.assertEqual(list(answer), ["data", "data_encoding", "ret"])
+            self.assertEqual((base64.b64decode(answer["data"]), answer["data_encoding"]), (value, "base64"))
+            for value in (b"", b"1024", bytes(range(128)), "😀\n\"".encode()):
+                self.assertEqual(self.ask("POST", path, value, content_type="image/png").json, {"ret": 0})
+                answer = self.ask("GET", path)
+                self.assertEqual(answer.json, {"data": value.decode(), "ret": 0})
+                self.assertEqual(answer.headers["content-type"], "application/json")
+            self.assertEqual(self.ask("DELETE", path).json, {"ret": 0})
+            self.assertEqual(self.ask("GET", path).status, 404)
+        self.assertEqual(self.ask("POST", f"{bucket}/key/a%2Fb", b"1").status, 200)
+        self.assertEqual(self.ask("GET", f"{bucket}/key/a/b").json["data"], "1", "a slash is a slash")
+        # As large as etcd's requests: the key as it is laid out, and the value.
+        head = 1 + 1 + len("__martlet/riot/key/values/large") + 1 + 3
+        for size, status in [(REQUEST_BYTES_MAX - head, 200), (REQUEST_BYTES_MAX - head + 1, 413), (3 << 20, 413)]:
+            answer = self.ask("POST", f"{bucket}/key/large", b"x" * size)
+            self.assertEqual((answer.status, answer.json["ret"]), (status, 0 if status == 200 else 2), size)
+        self.assertEqual(len(self.ask("GET", f"{bucket}/key/large").json["data"]), REQUEST_BYTES_MAX - head)
+
+    def test_what_is_wrong_is_refused(self):
+        bucket = self.bucket("wrong")
+        revision = self.revision()
+        for method, path, status, ret in [
+            ("GET", f"{bucket}/key/a?qs=2", 403, 2), ("GET", f"{bucket}/key/a?qs=true", 403, 2),
+            ("GET", f"{bucket}/key/a?qs=", 403, 2), ("GET", f"{bucket}?qs=x", 403, 2),
+            ("POST", f"{bucket}/key/a?qs=2", 403, 2), ("GET", f"{bucket}/key/a?qs=0&qs=1", 403, 2),
+            ("GET", f"{bucket}/key/", 403, 2), ("POST", f"{bucket}/key/", 403, 2), ("POST", f"{bucket}/key/%", 403, 2),
+            ("GET", f"{bucket}/", 404, 4), ("GET", f"{bucket}/keys/a", 404, 4), ("GET", f"{bucket}/key", 404, 4),
+            ("DELETE", f"{bucket}/nothing/a", 404, 4), ("GET", "/riot/bucket/%zz", 403, 2),
+            ("GET", f"{bucket}/key/none", 404, 4), ("GET", "/riot/bucket/none", 404, 4),
+            ("POST", "/riot/bucket/none/key/a", 404, 4), ("GET", "/riot/bucket/none/key/a", 404, 4),
+        ]:
+            answer = self.ask(method, path, b"1" if method == "POST" else None)
+            self.assertEqual((answer.status, answer.json["ret"]), (status, ret), f"{method} {path}")
+            self.assertTrue(answer.json["msg"])
+        for method, path, allowed in [
+            ("GET", "/riot/bucket", "POST"), ("DELETE", "/riot/bucket/", "POST"), ("POST", bucket, "GET, DELETE"),
+            ("PUT", bucket, "GET, POST, DELETE"), ("PUT", f"{bucket}/key/a", "GET, POST, DELETE"),
+            ("PATCH", "/riot/bucket", "POST"), ("POST", "/riot/admin/leader", "GET"),
+            ("POST", "/riot/admin/peers", "GET"), ("POST", "/riot/admin/states", "GET"),
+            ("POST", "/riot/admin/snapshot", "GET"),
+            ("DELETE", "/riot/admin/remove", "POST"),
+        ]:
+            answer = self.ask(method, path, b"x")
+            self.assertEqual((answer.status, answer.json["ret"]), (403, 2), f"{method} {path}")
+            self.assertEqual(answer.headers["allow"], allowed, f"{method} {path}")
+        self.assertEqual(self.revision(), revision)
+        self.assertEqual(self.ask("POST", "/riot/bucket/", b"slash").json, {"ret": 0})
+        self.assertEqual(self.ask("GET", "/riot/bucket/slash").status, 200)
+
+    def test_nothing_is_left_of_a_bucket_that_goes_while_it_is_written_to(self):
+        bucket = self.bucket("race")
+        over = threading.Event()
+        refused, failed = [], []
+
+        def write(number):
+            count = 0
+            while not over.is_set():
+                answer = self.ask("POST", f"{bucket}/key/{number}-{count % 50}", b"1")
+                count += 1
+                if answer.status == 404:
+                    refused.append(count)
+                elif answer.status != 200:
+                    failed.append(answer)
+
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        gone = []
+        for _ in range(30):
+            time.sleep(0.02)
+            gone.append(self.ask("DELETE", bucket))
+            keys = etcdctl(self.port, "get", "__martlet/riot/key/race/", "--prefix", "--keys-only")
+            self.assertEqual(keys, "", "the bucket is gone, and nobody makes it anew")
+            self.assertEqual(self.ask("POST", "/riot/bucket", b"race").status, 200)
+        over.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failed, [])
+        self.assertEqual({answer.status for answer in gone}, {200})
+        self.assertTrue(refused, "some came while there was no bucket")
+
+    def test_a_large_bucket(self):
+        """Deleted up to its limit, counted beyond it; and others have their turn meanwhile."""
+        bucket, limit = self.bucket("large"), 100_000
+
+        def fill(start, end):
+            def pairs(first):
+                names = (b"%06d" % number for number in range(first, min(first + 100, end)))
+                return [b"__martlet/riot/key/large/" + name for name in names]
+
+            for first in range(start, end, 100):
+                keys = (base64.b64encode(key).decode() for key in pairs(first))
+                puts = [{"request_put": {"key": key, "value": "dmFsdWU="}} for key in keys]
+                answer = self.ask("POST", "/v3/kv/txn", json.dumps({"success": puts}))
+                self.assertEqual(answer.status, 200, answer)
+
+        fill(0, limit + 1)
+        self.assertEqual(self.ask("GET", bucket).json["data"], {
+            "BucketN": 1, "KeyN": limit + 1, "LeafInuse": (limit + 1) * 11,
+        })
+        revision = self.revision()
+        answer = self.ask("DELETE", bucket)
+        self.assertEqual((answer.status, answer.json["ret"]), (403, 2))
+        self.assertIn("more than 100000 keys", answer.json["msg"])
+        self.assertIn("__martlet/riot/key/large/", answer.json["msg"])
+        self.assertEqual(self.revision(), revision)
+        self.assertEqual(self.ask("DELETE", f"{bucket}/key/000000").status, 200)
+        answer = self.ask("DELETE", bucket)
+        self.assertEqual((answer.status, answer.json), (200, {"ret": 0}))
+        self.assertEqual(answer.revision, revision + 2)
+        self.assertEqual(etcdctl(self.port, "get", "__martlet/riot/", "--prefix", "--count-only", "-w", "fields").count(
+            '"Count" : 0'), 1)
+
+    def test_a_full_member(self):
+        member = Member(
+            MARTLET, "full", scratch("http-buckets-full"), extra=[f"--quota-backend-bytes={16 << 20}"]
+        ).start()
+        self.addCleanup(member.kill)
+        port = member.client_port
+        self.assertEqual(ask(port, "POST", "/riot/bucket", b"full").status, 200)
+        for number in range(100):
+            answer = ask(port, "POST", f"/riot/bucket/full/key/{number}", b"x" * (1 << 20))
+            if answer.status != 200:
+                break
+        self.assertEqual((answer.status, answer.json["ret"]), (507, 1))
+        for path, body in (("/riot/bucket", b"another"), ("/riot/bucket/full/key/small", b"1")):
+            answer = ask(port, "POST", path, body)
+            self.assertEqual((answer.status, answer.json["ret"]), (507, 1), path)
+            self.assertIn("quota", answer.json["msg"])
+        self.assertEqual(ask(port, "GET", "/riot/bucket/full/key/0").status, 200)
+        self.assertEqual(ask(port, "DELETE", "/riot/bucket/full/key/0").status, 200)
+        self.assertEqual(ask(port, "DELETE", "/riot/bucket/full").status, 200, "what makes room is let through")
+        self.assertEqual(ask(port, "GET", "/riot/bucket/full").status, 404)
+
+    def test_they_outlive_their_members(self):
+        member = Member(MARTLET, "again", scratch("http-buckets-again")).start()
+        self.addCleanup(member.kill)
+        self.assertEqual(ask(member.client_port, "POST", "/riot/bucket", b"empty").status, 200)
+        self.assertEqual(ask(member.client_port, "POST", "/riot/bucket", b"b").status, 200)
+        self.assertEqual(ask(member.client_port, "POST", "/riot/bucket/b/key/k", b"1").status, 200)
+        for end in (member.kill, member.stop):
+            self.assertEqual(ask(member.client_port, "GET", "/riot/admin/snapshot").json, {"data": 1, "ret": 0})
+            end()
+            member.start()
+            self.assertEqual(ask(member.client_port, "GET", "/riot/bucket/b/key/k?qs=0").json["data"], "1")
+            self.assertEqual(ask(member.client_port, "GET", "/riot/bucket/empty").json["data"]["KeyN"], 0)
 
 
 class Abuse(OneMember):
@@ -959,7 +1326,9 @@ checks.unsupported_method.enabled = false
         self.assertEqual(description["openapi"], "3.0.3")
         self.assertTrue(
             {"/key/{key}", "/lease/grant", "/lease/keepalive/{id}", "/lease/kv/{key}", "/lease/revoke/{id}",
-             "/lease/timetolive/{id}", "/riot", "/riot/key/{key}"} <= set(description["paths"])
+             "/lease/timetolive/{id}", "/riot", "/riot/key/{key}", "/riot/bucket", "/riot/bucket/{bucket}",
+             "/riot/bucket/{bucket}/key/{key}", "/riot/admin/leader", "/riot/admin/peers", "/riot/admin/states",
+             "/riot/admin/snapshot", "/riot/admin/remove"} <= set(description["paths"])
         )
 
 

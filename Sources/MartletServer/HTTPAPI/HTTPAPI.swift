@@ -28,6 +28,7 @@ struct HTTPAPI: Sendable {
         KeyRoutes(api: self).register(in: &router)
         LeaseRoutes(api: self).register(in: &router)
         RiotRoutes(api: self).register(in: &router)
+        BucketRoutes(api: self).register(in: &router)
         router.on(
             ["GET", "HEAD"], "/openapi.json", otherMethod: APIError.methodNotAllowed(["GET", "HEAD"]).response
         ) { _, _, respond in respond(OpenAPI.response) }

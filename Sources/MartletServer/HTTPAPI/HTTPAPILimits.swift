@@ -15,6 +15,15 @@ struct HTTPAPILimits: Sendable {
     /// How deep braces and brackets of a keep-alive's data may go.
     var jsonDepthMax = 64
 
+    // MARK: Riot's buckets
+
+    var bucketNameBytesMax = 255
+    /// Keys that a bucket may have to be deleted: all of them go in one step of the log, during which nothing else is
+    /// applied.
+    var deletedBucketKeysMax: Int64 = 100_000
+    /// Keys of a bucket that are counted before others of the event loop have their turn.
+    var countedAtOnceMax = 4_096
+
     // MARK: Answers
 
     var keysPerPageDefault = 1_000

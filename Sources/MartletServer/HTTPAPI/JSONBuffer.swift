@@ -20,14 +20,19 @@ struct JSONBuffer {
         if isText {
             string(bytes)
         } else {
-            raw("\"")
-            buffer.writeBytes(Data(bytes).base64EncodedData())
-            raw("\"")
+            base64(bytes)
         }
         raw(isText ? ",\"\(name)_encoding\":\"text\"" : ",\"\(name)_encoding\":\"base64\"")
     }
 
     mutating func bytes(_ name: String, _ array: [UInt8]) { array.withUnsafeBytes { bytes(name, $0) } }
+
+    /// As a string.
+    mutating func base64(_ bytes: UnsafeRawBufferPointer) {
+        raw("\"")
+        buffer.writeBytes(Data(bytes).base64EncodedData())
+        raw("\"")
+    }
 
     mutating func string(_ text: String) {
         var text = text

@@ -4,14 +4,14 @@ import Raft
 import RaftCore
 import Replica
 
-/// The admin calls of Riot (R35 to R42), and what Martlet adds: all members at a glance, a replacement, a snapshot.
-/// `Documentation/joining.md` has what is different from the source.
+/// The admin calls of Riot (R35 to R42; the later ones are ``RiotAdminRoutes``), and what Martlet adds: all members at
+/// a glance, a replacement, a snapshot. `Documentation/joining.md` has what is different from the source.
 struct AdminRoutes: Sendable {
     let desk: JoinDesk
     /// For how long a member has not answered; nil while it does.
     let silence: @Sendable (NodeID) -> TimeAmount?
 
-    private var context: ServiceContext { desk.changes.context }
+    var context: ServiceContext { desk.changes.context }
 
     func register(in router: inout PlainRouter) {
         question("/admin/status", in: &router) { _ in AdminAnswer(results: .text(role)) }
@@ -38,6 +38,7 @@ struct AdminRoutes: Sendable {
                 results: .text("unknown command \(request.path)"), code: .unknownCommand, status: 404)
             respond(answer.response(since: .now()))
         }
+        RiotAdminRoutes(admin: self).register(in: &router)
     }
 
     // MARK: Questions
@@ -51,7 +52,7 @@ struct AdminRoutes: Sendable {
         }
     }
 
-    private var role: String {
+    var role: String {
         let status = context.node.published.status
         if status.isLearner || status.isJoining { return "Learner" }
         return switch status.role {
@@ -61,16 +62,16 @@ struct AdminRoutes: Sendable {
         }
     }
 
-    private func leader(in view: ReplicaView) -> Member? {
+    func leader(in view: ReplicaView) -> Member? {
         guard let leader = context.node.published.status.leader else { return nil }
         return view.members.first { $0.id == leader }
     }
 
-    private static func hostAndPort(_ url: String) -> String {
+    static func hostAndPort(_ url: String) -> String {
         url.utf8Range(of: "://").map { String(url[$0.upperBound...]) } ?? url
     }
 
-    private var report: MembersReport {
+    var report: MembersReport {
         let view = context.node.published.view
         return MembersReport(
             view, asked: context.memberID, leader: context.node.published.status.leader, silence: silence)
@@ -128,6 +129,19 @@ struct AdminRoutes: Sendable {
         _ request: PlainRequest, _ eventLoop: any EventLoop, _ respond: @escaping @Sendable (PlainResponse) -> Void
     ) {
         let began = NIODeadline.now()
+        remove(request, on: eventLoop) { result in
+            switch result {
+            case .success(let id): respond(AdminAnswer(results: .text(hex(id.rawValue))).response(since: began))
+            case .failure(let refusal): respond(AdminAnswer(refusal).response(since: began))
+            }
+        }
+    }
+
+    /// Removes the member at the place that the request's body names.
+    func remove(
+        _ request: PlainRequest, on eventLoop: any EventLoop,
+        _ done: @escaping @Sendable (Swift.Result<NodeID, JoinRefusal>) -> Void
+    ) {
         let member: Member
         do throws(JoinRefusal) {
             let url = try place(in: request)
@@ -139,13 +153,8 @@ struct AdminRoutes: Sendable {
             }
             member = found
         } catch {
-            return respond(AdminAnswer(error).response(since: began))
+            return done(.failure(error))
         }
-        desk.remove(member.id, on: eventLoop) { result in
-            switch result {
-            case .success: respond(AdminAnswer(results: .text(hex(member.id.rawValue))).response(since: began))
-            case .failure(let refusal): respond(AdminAnswer(refusal).response(since: began))
-            }
-        }
+        desk.remove(member.id, on: eventLoop) { result in done(result.map { member.id }) }
     }
 }

@@ -9,8 +9,9 @@ enum ReservedKeys {
     /// ``NamedLeases``.
     static let leaseIDs = root + Array("lease/id/".utf8)
     static let leaseNames = root + Array("lease/name/".utf8)
-    /// Riot's buckets that there are.
+    /// ``RiotBucket``.
     static let buckets = root + Array("riot/bucket/".utf8)
+    static let bucketKeys = root + Array("riot/key/".utf8)
 
     static func holds(_ key: some Collection<UInt8>) -> Bool { key.starts(with: root) }
 

@@ -17,7 +17,7 @@ extension OpenAPI {
                 "name": "redirect", "in": "query",
                 "description": "Answer 307 with the leader's address instead of passing the request on to it. The \#
         field `Prefer: redirect` does the same.",
-                "schema": {"type": "boolean", "default": false}
+                "schema": {"anyOf": [{"type": "boolean"}, {"type": "string", "enum": ["", "1", "0"]}], "default": false}
               },
               "prefix": {
                 "name": "prefix", "in": "query",
@@ -47,6 +47,10 @@ extension OpenAPI {
               "riotPathKey": {
                 "name": "key", "in": "path", "required": true, "description": "The key",
                 "schema": {"type": "string", "minLength": 1}
+              },
+              "riotBucket": {
+                "name": "bucket", "in": "path", "required": true, "description": "The bucket's name",
+                "schema": {"$ref": "#/components/schemas/RiotBucketName"}
               },
               "qs": {
                 "name": "qs", "in": "query", "description": "0: this member's own state; 1: the cluster's",
@@ -159,6 +163,62 @@ extension OpenAPI {
               "RiotError": {
                 "type": "object", "additionalProperties": false, "required": ["errCode", "msg"],
                 "properties": {"errCode": {"type": "integer"}, "msg": {"type": "string"}}
+              },
+              "RiotBucketName": {
+                "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[^/\\x00-\\x1f\\x7f]+$",
+                "example": "student"
+              },
+              "RiotDone": {
+                "type": "object", "additionalProperties": false, "required": ["ret"],
+                "properties": {"ret": {"type": "integer", "enum": [0]}}
+              },
+              "RiotFailure": {
+                "type": "object", "additionalProperties": false, "required": ["msg", "ret"],
+                "properties": {
+                  "msg": {"type": "string", "description": "For people"},
+                  "ret": {
+                    "type": "integer", "enum": [1, 2, 3, 4],
+                    "description": "1 not possible now, 2 invalid request, 3 forbidden, 4 not found"
+                  }
+                }
+              },
+              "RiotValue": {
+                "type": "object", "additionalProperties": false, "required": ["data", "ret"],
+                "properties": {
+                  "data": {"type": "string"},
+                  "data_encoding": {
+                    "type": "string", "enum": ["base64"], "description": "The value is not UTF-8, and data is Base64"
+                  },
+                  "ret": {"type": "integer", "enum": [0]}
+                }
+              },
+              "RiotBucket": {
+                "type": "object", "additionalProperties": false, "required": ["data", "ret"],
+                "properties": {
+                  "data": {
+                    "type": "object", "additionalProperties": false, "required": ["BucketN", "KeyN", "LeafInuse"],
+                    "properties": {
+                      "BucketN": {"type": "integer", "enum": [1]},
+                      "KeyN": {"type": "integer", "format": "int64", "description": "Its keys"},
+                      "LeafInuse": {"type": "integer", "format": "int64", "description": "Bytes of keys and values"}
+                    }
+                  },
+                  "ret": {"type": "integer", "enum": [0]}
+                }
+              },
+              "RiotText": {
+                "type": "object", "additionalProperties": false, "required": ["data", "ret"],
+                "properties": {"data": {"type": "string"}, "ret": {"type": "integer", "enum": [0]}}
+              },
+              "RiotTexts": {
+                "type": "object", "additionalProperties": false, "required": ["data", "ret"],
+                "properties": {
+                  "data": {"type": "array", "items": {"type": "string"}}, "ret": {"type": "integer", "enum": [0]}
+                }
+              },
+              "RiotNumber": {
+                "type": "object", "additionalProperties": false, "required": ["data", "ret"],
+                "properties": {"data": {"type": "integer", "minimum": 1}, "ret": {"type": "integer", "enum": [0]}}
               }
             },
             "responses": {
@@ -220,6 +280,11 @@ extension OpenAPI {
               "riotError": {
                 "description": "In Riot's words",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RiotError"}}}
+              },
+              "riotFailure": {
+                "description": "In the words of Riot's later routes; Retry-After where asking again may help",
+                "headers": {"Retry-After": {"$ref": "#/components/headers/retryAfter"}},
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RiotFailure"}}}
               }
             }
         """#

@@ -54,7 +54,7 @@ enum OpenAPI {
           "tags": [
             {"name": "keys", "description": "Keys with raw bodies"},
             {"name": "leases", "description": "Leases by name, with data: who is there"},
-            {"name": "riot", "description": "The same keys, by Riot's routes"},
+            {"name": "riot", "description": "The same keys by Riot's routes, its buckets, and its later admin calls"},
             {"name": "cluster", "description": "Members: joining, leaving, who they are"},
             {"name": "services", "description": "Services and their instances"},
             {"name": "about", "description": "This description"}

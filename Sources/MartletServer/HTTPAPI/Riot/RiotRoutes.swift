@@ -2,7 +2,8 @@ import MVCC
 import NIOCore
 import Replica
 
-/// `/riot?key=…` and `/riot/key/…`: Riot's keys, which are the same as those of `/key/…`.
+/// `/riot?key=…` and `/riot/key/…`: Riot's keys, which are the same as those of `/key/…`. Keys in buckets are
+/// ``BucketRoutes``.
 struct RiotRoutes: Sendable {
     let api: HTTPAPI
 
@@ -75,14 +76,8 @@ struct RiotRoutes: Sendable {
         }
     }
 
-    /// `qs=0` is any member's own state, `qs=1` the cluster's.
     private func get(_ key: [UInt8], _ items: QueryItems, _ call: APICall) throws(APIError) {
-        let level: ReadLevel
-        switch try items.text("qs") {
-        case "0": level = .stale
-        case "1", nil: level = .default
-        case .some: return call.respond(RiotAnswer.invalidRequest.response())
-        }
+        let level = try ReadLevel(riot: items)
         api.keys.view(level, on: call.eventLoop) { result in
             switch result {
             case .failure(let error): call.respond(RiotAnswer.response(error))
