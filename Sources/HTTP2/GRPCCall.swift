@@ -10,7 +10,7 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
         case fields
         /// The service has it, or will when its message is complete.
         case open
-        /// An HTTP request that is not gRPC's; its body is collected.
+        /// An HTTP request that is not gRPC's: its body is collected, then it is answered.
         case plain
         /// The status has been queued; what still comes from the client is dropped.
         case ended
@@ -297,6 +297,11 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
         }
         if !isGRPC, server.plainHTTP != nil {
             phase = .plain
+            if connection.pendingBytes > connection.limits.pendingBytesMax {
+                HTTP2PlainRequest(self).respond(
+                    status: 503, fields: [("content-type", "text/plain; charset=utf-8"), ("retry-after", "1")],
+                    body: ByteBuffer(string: "too many answers on this connection wait to be read\n"))
+            }
             return
         }
         counters.add(1, to: .started, method: method)
@@ -452,7 +457,10 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
         case .ended: clearDeadline()
         case .plain:
             releaseHeld()
-            server.plainHTTP?(HTTP2PlainRequest(self))
+            // It may be answered for hours, and is not kept that long.
+            let body = inbound
+            inbound = ByteBuffer()
+            server.plainHTTP?(HTTP2PlainRequest(self, body: body))
         case .open:
             guard !isStreaming else {
                 if inbound.readableBytes > 0 {
@@ -560,7 +568,6 @@ package final class GRPCCall: HTTP2Stream, @unchecked Sendable {  // as its supe
 
     // MARK: Plain HTTP, for HTTP2PlainRequest
 
-    var plainBody: ByteBuffer { inbound }
     var plainMethod: String { isPost ? "POST" : otherMethod?.string ?? "" }
 
     func onPlainCancel(_ body: @escaping () -> Void) {

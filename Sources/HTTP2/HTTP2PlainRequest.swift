@@ -3,17 +3,21 @@ package import NIOCore
 /// An HTTP/2 request that is not gRPC's, with its whole body.
 package struct HTTP2PlainRequest: Sendable {
     private let call: GRPCCall
+    /// Who has read it may let go of it here.
+    package var body: ByteBuffer
 
-    init(_ call: GRPCCall) { self.call = call }
+    init(_ call: GRPCCall, body: ByteBuffer = ByteBuffer()) {
+        self.call = call
+        self.body = body
+    }
 
     package var eventLoop: any EventLoop { call.eventLoop }
     package var method: String { call.plainMethod }
     package var path: String { call.path }
     package var fields: [(name: String, value: String)] { call.allMetadata }
-    package var body: ByteBuffer { call.plainBody }
     package var remoteAddress: SocketAddress? { call.remoteAddress }
 
-    /// Is called once if the client goes away before there was an answer. On the event loop.
+    /// Is called once if the client goes away before the whole answer was given. On the event loop.
     package func onCancel(_ body: @escaping () -> Void) { call.onPlainCancel(body) }
 
     /// Answers as a whole. On the event loop. Names of fields must be lower case. An answer to HEAD goes without its

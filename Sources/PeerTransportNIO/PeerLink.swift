@@ -209,10 +209,10 @@ final class PeerLink: PeerConnectionOwner, @unchecked Sendable {
                 connection.close(.socket(SocketFailure.text(error)))
             }
         } catch {
-            refusals = SocketFailure.isRefusal(error) ? refusals + 1 : 0
-            let isGone = refusals >= endpoints.count
+            // An address that it has no more says nothing about it.
+            refusals = SocketFailure.isRefusal(error) && endpoints.contains(endpoint) ? refusals + 1 : 0
             failed("cannot connect to \(endpoint): \(SocketFailure.text(error))")
-            if isGone { context.receiver.gone(node) }
+            if case .backingOff = phase, refusals > 0, refusals >= endpoints.count { context.receiver.gone(node) }
         }
     }
 

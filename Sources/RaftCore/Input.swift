@@ -43,8 +43,9 @@ public enum Input: Sendable {
     /// The transport could not deliver to that node, or the entries for it could not be read.
     case unreachable(NodeID)
     /// Nobody listens any more where that node did: its process has ended, as far as the transport can tell. If it led,
-    /// and says nothing for another heartbeat, this node campaigns without waiting for an election timeout. Said
-    /// wrongly it does no harm: pre-votes keep a leader that others hear.
+    /// and more than a heartbeat is missed as well, this node campaigns without waiting for an election timeout. Said
+    /// wrongly it does no harm: voters that hear the leader refuse a pre-vote. So it is passed over where there are no
+    /// pre-votes, where ``RaftCore/Options/checkQuorum`` is off, and where reads rest on leases.
     case gone(NodeID)
     /// The snapshot sent to that node has arrived, or has failed.
     case snapshotFinished(NodeID, succeeded: Bool)

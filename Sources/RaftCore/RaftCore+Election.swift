@@ -14,9 +14,12 @@ extension RaftCore {
     mutating func tickElection(into effects: inout Effects) {
         electionElapsed += 1
         if isLeaderGone, electionElapsed > options.heartbeatTicks { abandonLeader() }
-        if options.campaignsOnTimeout, mayCampaign, electionElapsed >= electionTimeout {
+        let isEarly = earlyCampaignAt.map { now >= $0 } ?? false
+        if options.campaignsOnTimeout, mayCampaign, isEarly || electionElapsed >= electionTimeout {
             electionElapsed = 0
-            hasWaitedInVain = isCampaigning
+            earlyCampaignAt = nil
+            hasWaitedInVain = isCampaigning && !wasEarly
+            wasEarly = isEarly
             campaignIfAllowed(options.preVote ? .preElection : .election, into: &effects)
         } else if isCampaigning, !mayCampaign, electionElapsed >= electionTimeout {
             // A caretaker that nobody has answered. It is for the others to ask again.
@@ -187,6 +190,7 @@ extension RaftCore {
         sendWhenDurable(isPreVote ? .preVoteReply(reply) : .voteReply(reply), to: message.from, term: answerTerm)
         if isGranted, !isPreVote {
             electionElapsed = 0
+            earlyCampaignAt = nil
             drawElectionTimeout()
             votedFor = message.from
         }
@@ -320,23 +324,26 @@ extension RaftCore {
     }
 
     /// A leader whose process has ended is not waited for: what an election timeout is there to tell, a lost leader
-    /// from a slow one, is known. Only a word of it that is still on its way, or its having been told wrongly, would
-    /// make a difference, hence the heartbeat that is waited for. Where reads rest on leases the promise to be silent
-    /// stands; without pre-votes, one who was told wrongly would depose a leader that all others hear.
+    /// from a slow one, is known. One that was said to be gone by mistake is heard, hence the heartbeat that must have
+    /// been missed as well.
     mutating func onGone(_ node: NodeID) {
-        guard options.preVote, options.readMode == .quorum, case .follower(let leader?) = role, leader == node
-        else { return }
-        isLeaderGone = true
+        guard case .follower(let leader?) = role, leader == node else { return }
+        isLeaderGone = mayAbandonLeaders
+    }
+
+    /// Where reads rest on leases, the promise to be silent stands. Without pre-votes, or if voters granted them while
+    /// they hear a leader (they refuse by ``isWithinLease``), one who was told wrongly would depose it.
+    private var mayAbandonLeaders: Bool {
+        options.preVote && options.checkQuorum && options.readMode == .quorum
     }
 
     /// The others find out at about the same time, and are given a tick to: who still knows a leader refuses. Then by
     /// chance, and the preferred first, as after an election timeout.
     private mutating func abandonLeader() {
         isLeaderGone = false
-        guard case .follower(.some) = role else { return }
+        guard mayAbandonLeaders, case .follower(.some) = role else { return }
         role = .follower(leader: nil)
-        let spread = max(2, options.electionTicks / 3)
-        let wait = 1 + preferredRanks * spread + Int(random.next() % UInt64(spread))
-        electionTimeout = min(electionTimeout, electionElapsed + wait)
+        let spread = UInt64(max(2, options.electionTicks / 3))
+        earlyCampaignAt = now + 1 + UInt64(preferredRanks) * spread + random.next() % spread
     }
 }

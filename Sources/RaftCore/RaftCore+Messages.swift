@@ -99,6 +99,7 @@ extension RaftCore {
         if !isLeader {
             leaderHeardAt = now
             isLeaderGone = false
+            earlyCampaignAt = nil
             hasCampaignedInVain = false
         }
         switch role {

@@ -52,6 +52,11 @@ public struct RaftCore: Sendable {
     var electionTimeout = 0
     /// The leader's process has ended, it is said, and nothing has been heard of it since.
     var isLeaderGone = false
+    /// When this node, which waits for no leader that is gone, campaigns: beside ``electionTimeout``, which a leader
+    /// that is heard after all finds as it was.
+    var earlyCampaignAt: UInt64?
+    /// The last campaign was an early one. The others may not have known yet: it was not in vain.
+    var wasEarly = false
     /// The last campaign was a second one, or a later one, in a row.
     var hasWaitedInVain = false
     /// Ticks since the start.

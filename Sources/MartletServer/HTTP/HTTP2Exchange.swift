@@ -7,32 +7,48 @@ final class HTTP2Exchange: PlainStreamAnswer, @unchecked Sendable {
     static let pendingBytesMax = 256 << 10
 
     let eventLoop: any EventLoop
-    private let request: HTTP2PlainRequest
+    private var request: HTTP2PlainRequest
     private let commonFields: [(name: String, value: String)]
+    private let stallTimeout: TimeAmount
     private var receiver: (any PlainStreamReceiver)?
     private var isFull = false
+    private var writtenBytes = 0
+    private var stall: Scheduled<Void>?
+    /// What the receiver has not been given; nil when it has all of it.
+    private var body: ByteBuffer?
     private var isBodyPaused = false
     private var bodyHasEnded = false
     private var isOver = false
 
-    private init(_ request: HTTP2PlainRequest, commonFields: [(name: String, value: String)]) {
+    private init(
+        _ request: HTTP2PlainRequest, commonFields: [(name: String, value: String)], stallTimeout: TimeAmount
+    ) {
+        self.stallTimeout = stallTimeout
         self.request = request
         self.commonFields = commonFields
+        body = request.body
+        self.request.body = ByteBuffer()
         eventLoop = request.eventLoop
     }
 
-    static func serve(_ request: HTTP2PlainRequest, by router: PlainRouter) {
+    /// - Parameter stallTimeout: ``HTTP1Limits/stallTimeout``, for HTTP/2.
+    static func serve(
+        _ request: HTTP2PlainRequest, by router: PlainRouter, stallTimeout: TimeAmount = HTTP1Limits().stallTimeout
+    ) {
         let plain = PlainRequest(
             method: request.method, target: request.path, fields: request.fields, body: request.body)
         guard case .stream(let begin) = router.match(plain) else {
+            var answered = request
+            answered.body = ByteBuffer()
             request.onCancel { plain.cancellation.cancel() }
-            router.handle(plain, on: request.eventLoop) { response in
+            router.handle(plain, on: request.eventLoop) { [answered] response in
                 plain.cancellation.forget()
-                request.respond(status: response.status, fields: response.fields, body: response.body)
+                answered.respond(status: response.status, fields: response.fields, body: response.body)
             }
             return
         }
-        let exchange = HTTP2Exchange(request, commonFields: router.commonFields(for: plain))
+        let exchange = HTTP2Exchange(
+            request, commonFields: router.commonFields(for: plain), stallTimeout: stallTimeout)
         exchange.begin(plain, begin)
     }
 
@@ -43,19 +59,26 @@ final class HTTP2Exchange: PlainStreamAnswer, @unchecked Sendable {
         // It may have answered already.
         guard !isOver else { return }
         self.receiver = receiver
-        request.onCancel { [self] in
-            isOver = true
-            self.receiver = nil
-            receiver.onCancel()
-        }
-        if plain.body.readableBytes > 0 { receiver.onBody(plain.body) }
-        endBody()
+        request.onCancel { [self] in cancel() }
+        giveBody()
     }
 
-    private func endBody() {
-        guard !isBodyPaused, !bodyHasEnded, let receiver else { return }
+    private func giveBody() {
+        guard !isBodyPaused, let receiver else { return }
+        if let part = body {
+            body = nil
+            if part.readableBytes > 0 { receiver.onBody(part) }
+        }
+        // It may have ended, or asked for a pause again.
+        guard !isBodyPaused, !isOver, !bodyHasEnded else { return }
         bodyHasEnded = true
         receiver.onBodyEnd()
+    }
+
+    private func cancel() {
+        let receiver = receiver
+        letGo()
+        receiver?.onCancel()
     }
 
     // MARK: The answer
@@ -68,11 +91,28 @@ final class HTTP2Exchange: PlainStreamAnswer, @unchecked Sendable {
 
     func write(_ bytes: ByteBuffer) {
         request.write(bytes)
+        writtenBytes += bytes.readableBytes
         guard !isFull, request.pendingBytes > Self.pendingBytesMax else { return }
         isFull = true
+        watchForStall()
         request.whenPendingBytes(atMost: Self.pendingBytesMax / 2) { [self] in
             isFull = false
+            stall?.cancel()
             receiver?.onWritable()
+        }
+    }
+
+    /// As over HTTP/1.1: a client that takes nothing of what waits for it holds what others want (a snapshot's place).
+    private func watchForStall() {
+        let taken = writtenBytes - request.pendingBytes
+        let held = NIOLoopBound(self, eventLoop: eventLoop)
+        stall = eventLoop.scheduleTask(in: stallTimeout) {
+            let exchange = held.value
+            guard !exchange.isOver, exchange.isFull else { return }
+            let takenNow = exchange.writtenBytes - exchange.request.pendingBytes
+            guard takenNow == taken else { return exchange.watchForStall() }
+            exchange.cancel()
+            exchange.request.abort()
         }
     }
 
@@ -89,12 +129,14 @@ final class HTTP2Exchange: PlainStreamAnswer, @unchecked Sendable {
     private func letGo() {
         isOver = true
         receiver = nil
+        body = nil
+        stall?.cancel()
     }
 
     func pauseBody() { isBodyPaused = true }
 
     func resumeBody() {
         isBodyPaused = false
-        endBody()
+        giveBody()
     }
 }

@@ -10,7 +10,8 @@ protocol PlainStreamAnswer: AnyObject, Sendable {
     func begin(status: Int, fields: [(name: String, value: String)])
     func write(_ bytes: ByteBuffer)
     func end()
-    /// The answer cannot be ended as it was begun: the connection is closed, so that nobody takes it for whole.
+    /// The answer cannot be ended as it was begun: the connection is closed, or the stream reset, so that nobody takes
+    /// it for whole.
     func abort()
     /// No more of the request's body is read until ``resumeBody()``; what has been read already waits too.
     func pauseBody()

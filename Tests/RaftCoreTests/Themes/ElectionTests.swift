@@ -449,11 +449,34 @@ import Testing
         #expect(cluster.core(2).currentLeader == NodeID(1))
     }
 
-    @Test(arguments: [false, true])
-    func `a promise to be silent, and a leader that pre-votes do not protect, are kept`(preVote: Bool) {
+    /// What it would have waited for a leader that is heard again is what it waits.
+    @Test func `a leader that is heard again after it was let go of has its whole election timeout`() {
+        var cluster = led()
+        let timeout = cluster.status(3).electionTimeoutTicks
+        cluster.cut = [[1, 3]]
+        cluster.step(3, .gone(NodeID(1)))
+        // Let go of, and not campaigned yet.
+        cluster.tick(3, 2)
+        cluster.settle()
+        #expect(cluster.core(3).currentLeader == nil)
+        cluster.cut = []
+        cluster.tick(1)
+        cluster.settle()
+        #expect(cluster.core(3).currentLeader == NodeID(1))
+        cluster.isolated = [1]
+        cluster.tick(3, timeout - 1)
+        cluster.settle()
+        #expect(cluster.core(3).currentLeader == NodeID(1) && cluster.status(3).electionTimeoutTicks == timeout)
+    }
+
+    @Test(arguments: [0, 1, 2])
+    func `a promise to be silent, and a leader that pre-votes do not protect, are kept`(unprotected: Int) {
         var cluster = led {
-            $0.preVote = preVote
-            if preVote { $0.readMode = .lease }
+            switch unprotected {
+            case 0: $0.preVote = false
+            case 1: $0.checkQuorum = false
+            default: $0.readMode = .lease
+            }
         }
         cluster.isolated = [1]
         for id in [2, 3] as [UInt64] { cluster.step(id, .gone(NodeID(1))) }

@@ -36,6 +36,11 @@ final class SharedLists: @unchecked Sendable {  // used on its event loop only
         bytes = 0
     }
 
+    /// A client asks for what it likes, and each has its entry.
+    private static func bytes(of subject: ListQuery.Subject) -> Int {
+        subject.tags.reduce(256 + (subject.service?.utf8.count ?? 0)) { $0 + 16 + $1.utf8.count }
+    }
+
     /// The list as of `revision` or later.
     /// - Parameter directory: what is read unless the list has been read; as of `revision` or later.
     func list(
@@ -45,7 +50,12 @@ final class SharedLists: @unchecked Sendable {  // used on its event loop only
         let list = try ServiceList(query, in: directory)
         let new = Told(
             revision: list.revision, mark: list.content.hashValue, event: ServiceAnswer.event(list))
-        bytes += new.event.readableBytes - (told[query.subject]?.event.readableBytes ?? 0)
+        if let old = told[query.subject] {
+            bytes -= old.event.readableBytes
+        } else {
+            bytes += Self.bytes(of: query.subject)
+        }
+        bytes += new.event.readableBytes
         told[query.subject] = new
         if bytes > bytesMax { forget() }
         return new

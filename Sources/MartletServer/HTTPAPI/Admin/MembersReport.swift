@@ -12,7 +12,7 @@ struct MembersReport: Encodable, Sendable {
         var clientURLs: [String]
         /// leader, follower or learner
         var role: String
-        /// ok, silent, or, where it has never told its name, not started
+        /// ok, silent, or, where it has never told its client URLs, not started
         var state: String
         /// For how long the asked member has not been connected to it.
         var silentSeconds: Double?

@@ -36,7 +36,7 @@ struct ReplaceQuestion: Codable, Hashable, Sendable {
 struct JoinAnswer: Codable, Hashable, Sendable {
     struct Member: Codable, Hashable, Sendable {
         var id: String
-        /// Empty: it has not started yet.
+        /// Empty: it was added, and has not started yet.
         var name: String
         var peerURLs: [String]
         var clientURLs: [String]

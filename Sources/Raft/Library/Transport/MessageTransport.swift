@@ -80,9 +80,10 @@ public final class TransportInbox: Sendable {
     /// Messages to that member do not get there.
     public func unreachable(_ peer: NodeID) { receiver.unreachable(peer) }
 
-    /// That member's process has ended: connections to it are refused, say, at all of its addresses. If it led, and is
-    /// not heard of for another heartbeat, another leader is elected without waiting for an election timeout. Not to be
-    /// said of one that only does not answer; said wrongly it does no harm to a leader that the others hear.
+    /// That member's process has ended: connections to it are refused, say, at all of its addresses. If it led, and
+    /// more than a heartbeat of it is missed as well, another leader is elected without waiting for an election
+    /// timeout. Not to be said of one that only does not answer; said wrongly it does no harm to a leader that the
+    /// others hear.
     public func gone(_ peer: NodeID) { receiver.gone(peer) }
 
     /// A snapshot begins to arrive; nil if it is not wanted.
