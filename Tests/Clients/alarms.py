@@ -120,6 +120,7 @@ class Parity(Pair):
                 lambda client: client.compact(3),
                 lambda client: client.compact(30_000),
                 lambda client: client.grant(60, 22),
+                lambda client: client.grant(9_000_000_001, 24),
                 lambda client: client.revoke(21),
                 lambda client: client.revoke(23),
             ]

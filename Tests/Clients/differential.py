@@ -39,6 +39,8 @@ class Difference:
     answers: tuple
     where: str
     known: object = None
+    # The steps before this one.
+    before: tuple = ()
 
     @property
     def signature(self):
@@ -175,7 +177,7 @@ class Pair:
                 self.errors[body.get("message", "?") if isinstance(body, dict) else body] += 1
             if step.kind == "watch" and step.slot not in streams:
                 streams.append(step.slot)
-            difference = self.compare(at, step, answers)
+            difference = self.compare(at, step, answers, steps[:at])
             if difference:
                 found.append(difference)
                 if difference.known is None or difference.known.ends or not self.is_level():
@@ -189,11 +191,11 @@ class Pair:
                     return found
         return found
 
-    def compare(self, at, step, answers):
+    def compare(self, at, step, answers, before):
         place = first_difference(*((answer.kind, answer.content) for answer in answers))
         if place is None:
             return None
-        return self.judged(Difference(at, step, answers, place[0]))
+        return self.judged(Difference(at, step, answers, place[0], before=tuple(before)))
 
     def judged(self, difference):
         difference.known = next(

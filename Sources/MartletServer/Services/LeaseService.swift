@@ -38,7 +38,11 @@ struct LeaseService: Sendable {
 
     private func grant(_ call: GRPCCall, _ message: ByteBuffer) {
         guard let request: Etcdserverpb_LeaseGrantRequest = call.decode(message) else { return }
-        guard request.ttl <= Lease.ttlMax else { return call.finish(GRPCStatus(RequestError.leaseTTLTooLarge)) }
+        guard request.ttl <= Lease.ttlMax else {
+            // As in etcd, which finds it out when it applies the grant.
+            let isCorrupt = context.node.published.view.alarms.contains { $0.kind == .corrupt }
+            return call.finish(GRPCStatus(isCorrupt ? RequestError.corruptCluster : .leaseTTLTooLarge))
+        }
         context.withSpace(SpaceQuota.leaseBytes, for: call) {
             grant(LeaseID(request.id), ttl: max(request.ttl, ttlMin), to: call)
         }
