@@ -101,7 +101,7 @@ import Testing
     }
 
     @Test func `10: a read of a compacted revision in a transaction says the same on all members (18667)`() {
-        let reports = playWatches(.kill, .powerCut, .isolation) { swarm in
+        let reports = playWatches(.kill, .powerCut, .isolation, seeds: 1...8) { swarm in
             swarm.changes.compactsOneIn = 4
             swarm.cluster.snapshotCount = 5
             swarm.cluster.catchUpEntries = 2
@@ -112,7 +112,7 @@ import Testing
     /// Clients look again when they have waited, and the resource that the lock protects refuses old tokens. Without
     /// the tokens some of those writes would have come through: a lock without fencing excludes nobody.
     @Test func `12: lease and lock, looked at again after waiting, and fenced`() {
-        let reports = playLeases(.transfer, .pause, seeds: 1...4) { swarm in
+        let reports = playLeases(.transfer, .pause, seeds: 1...12) { swarm in
             swarm.takesLocks = true
             swarm.locks.clients = 4
         }

@@ -424,8 +424,9 @@ class Player:
                     out[name] = "<something>" if part else part
                 else:
                     out[name] = self.normal("Header" if name in ("header", "response_header") else "", part)
-            for name in ("leases", "keys", "members"):
-                # Leases are in the order of their ends, of which there are equal ones; a lease's keys in none.
+            for name in ("leases", "keys", "members", "alarms"):
+                # Leases are in the order of their ends, of which there are equal ones; a lease's keys in none, alarms
+                # in that of a map of Go's.
                 if isinstance(out.get(name), list):
                     out[name] = sorted(out[name], key=repr)
             if any(b"<lease" in pair.get("key", b"") for pair in out.get("kvs", ())):
