@@ -37,11 +37,12 @@ final class HTTP2Exchange: PlainStreamAnswer, @unchecked Sendable {
     ) {
         let plain = PlainRequest(
             method: request.method, target: request.path, fields: request.fields, body: request.body)
-        guard case .stream(let begin) = router.match(plain) else {
+        let match = router.match(plain)
+        guard case .stream(let begin) = match else {
             var answered = request
             answered.body = ByteBuffer()
             request.onCancel { plain.cancellation.cancel() }
-            router.handle(plain, on: request.eventLoop) { [answered] response in
+            router.handle(plain, by: match, on: request.eventLoop) { [answered] response in
                 plain.cancellation.forget()
                 answered.respond(status: response.status, fields: response.fields, body: response.body)
             }

@@ -133,13 +133,21 @@ struct PlainRouter: Sendable {
     func handle(
         _ request: PlainRequest, on eventLoop: any EventLoop, _ respond: @escaping @Sendable (PlainResponse) -> Void
     ) {
+        handle(request, by: match(request), on: eventLoop, respond)
+    }
+
+    /// The same for a request whose match is known.
+    func handle(
+        _ request: PlainRequest, by match: Match, on eventLoop: any EventLoop,
+        _ respond: @escaping @Sendable (PlainResponse) -> Void
+    ) {
         let common = commonFields(for: request)
         let finish: @Sendable (PlainResponse) -> Void = { response in
             var response = response
             response.fields += common
             respond(response)
         }
-        switch match(request) {
+        switch match {
         case .answer(let response): finish(response)
         case .whole(let handler, let rule):
             if let rule, request.body.readableBytes > rule.bytesMax { return finish(rule.tooLarge) }
